@@ -1,0 +1,501 @@
+//! The shape of a chip's entry. Every value comes from one file under `chips/`; nothing here knows
+//! a particular chip.
+
+use std::ops::Range;
+
+/// One chip family, as its mask ROM and its data sheet describe it.
+#[derive(Debug)]
+pub struct Chip {
+    /// Name on the command line and of the data file, such as `esp32c3`.
+    pub id: &'static str,
+    /// Name in print, such as `ESP32-C3`.
+    pub name: &'static str,
+    /// How the chip is told from the others.
+    pub detection: Detection,
+    /// Rules for firmware images.
+    pub image: ImageRules,
+    /// What the mask ROM's serial loader can do and how it behaves.
+    pub rom: Rom,
+    /// The USB devices that the chip itself can be.
+    pub usb: Usb,
+    /// The controller through which the flash is reached by register access.
+    pub spi: SpiController,
+    /// The UART on which the loader talks.
+    pub uart: Uart,
+    /// Part name, revision, features, MAC.
+    pub identity: Identity,
+    /// Crystal.
+    pub crystal: Crystal,
+    /// eFuse bits that guard the flash.
+    pub security: Security,
+    /// RTC and super watchdog, where a session has to silence them or can reset by them.
+    pub watchdogs: Option<Watchdogs>,
+    /// Strapping and force-download registers.
+    pub strapping: Option<Strapping>,
+    /// Flash sizes, frequencies and encryption units of image headers.
+    pub flash: FlashTables,
+    /// Address ranges by the names that tools print, in the order of the data sheet.
+    pub memory: &'static [MemoryRange],
+    /// Instruction bus window through which flash is executed.
+    pub irom: Range<u32>,
+    /// Data bus window through which flash is read; empty where the chip has none.
+    pub drom: Range<u32>,
+    /// UF2 family id.
+    pub uf2_family: u32,
+    /// Behaviour that numbers cannot express; each has one function in the code.
+    pub quirks: &'static [Quirk],
+}
+
+/// How a chip is told from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detection {
+    /// The word at [`MAGIC_ADDRESS`] has this value.
+    Magic(u32),
+    /// GET_SECURITY_INFO answers this chip id.
+    ChipId(u16),
+}
+
+/// Address of the ROM word that differs between the early chips.
+pub const MAGIC_ADDRESS: u32 = 0x4000_1000;
+
+/// Rules for firmware images.
+#[derive(Debug)]
+pub struct ImageRules {
+    /// Chip id in the extended header; `None`: the chip's images have no extended header.
+    pub chip_id: Option<u16>,
+    /// Flash offset, in bytes, from which the ROM boots.
+    pub bootloader_offset: u32,
+    /// What the legacy `min_rev` header byte is compared with.
+    pub legacy_revision: LegacyRevision,
+}
+
+/// What the legacy `min_rev` byte of an image header is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyRevision {
+    /// The major wafer revision.
+    Major,
+    /// The minor wafer revision (ESP32-C3).
+    Minor,
+}
+
+/// The mask ROM's serial loader.
+#[derive(Debug)]
+pub struct Rom {
+    /// Status bytes behind each response: 2 or 4.
+    pub status_len: u8,
+    /// Opcodes that the loader answers, ascending.
+    pub commands: &'static [u8],
+    /// Opcodes that it still answers in Secure Download Mode, ascending.
+    pub secure_commands: &'static [u8],
+    /// Form of the answer to GET_SECURITY_INFO.
+    pub security_info: SecurityInfoForm,
+    /// Payload words of FLASH_BEGIN and FLASH_DEFL_BEGIN: 4, or 5 with the encryption flag.
+    pub begin_words: u8,
+    /// Value word in the answers to SYNC; the flasher stub answers 0.
+    pub sync_value: u32,
+    /// Largest flash block, in bytes.
+    pub flash_block: u32,
+    /// Largest RAM block, in bytes.
+    pub ram_block: u32,
+    /// Receive buffer, in bytes, and what happens beyond it.
+    pub receive: ReceiveBuffer,
+    /// What FLASH_BEGIN erases when asked for a range.
+    pub erase: EraseRule,
+    /// What the inflater writes at the end of a compressed stream; `None`: no FLASH_DEFL commands.
+    pub inflate: Option<InflateRule>,
+    /// How SPI_FLASH_MD5 answers; `None`: no digest command.
+    pub md5: bool,
+    /// Flash size, in bytes, that the ROM assumes before SPI_SET_PARAMS.
+    pub default_flash_size: u32,
+    /// Lines printed at reset, first line first. `{build}`, `{reset}`, `{mode}` are replaced.
+    pub banners: &'static [Banner],
+    /// Names of boot modes by strapping value, for the boot log (`boot:0x13 (...)`).
+    pub boot_modes: &'static [BootMode],
+    /// Name and code of the reset causes that a session provokes: power-on, RTS, watchdog.
+    pub resets: ResetCauses,
+    /// Divides the crystal for the baud rate that the ROM prints its boot log at (115200 with the
+    /// usual crystal; the ESP8266 prints at 74880).
+    pub log_baud: u32,
+}
+
+/// Form of the answer to GET_SECURITY_INFO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecurityInfoForm {
+    /// The command is unknown to the ROM.
+    None,
+    /// 12 bytes: flags, crypt count, key purposes.
+    Short,
+    /// 20 bytes: the short form, chip id, API version.
+    Long,
+}
+
+/// The loader's receive buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiveBuffer {
+    /// Size in bytes.
+    pub size: u32,
+    /// Whether bytes are still taken while a flash operation runs, so that a packet may go ahead
+    /// of an answer. `false` until it has been seen on silicon.
+    pub ahead: bool,
+}
+
+/// What FLASH_BEGIN erases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EraseRule {
+    /// Single sectors up to the next 64 KiB boundary (16 of them from an aligned start), 64 KiB
+    /// blocks while more than 16 sectors remain, then single sectors.
+    HeadBlocksTail,
+    /// As `HeadBlocksTail`, but the sectors before the first 64 KiB boundary are counted twice
+    /// (ESP8266), so that more is erased than was asked for.
+    HeadTwice,
+}
+
+/// What the ROM's inflater writes to flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InflateRule {
+    /// Exactly the bytes of the stream.
+    Exact,
+    /// Whole 32 KiB windows: the last one is filled with stale bytes, and behind a length that is
+    /// a multiple of 32 KiB one more is written (ESP32).
+    WholeWindows,
+}
+
+/// Boot log of a range of chip revisions.
+#[derive(Debug)]
+pub struct Banner {
+    /// First revision (major * 100 + minor) with this ROM.
+    pub min_revision: u16,
+    /// The ROM's build line, such as `ESP-ROM:esp32c3-api1-20210207`.
+    pub build: &'static str,
+    /// Further lines, with `{reset}`, `{mode}`, `{mode_name}` replaced.
+    pub lines: &'static [&'static str],
+}
+
+/// A boot mode as the ROM prints it.
+#[derive(Debug)]
+pub struct BootMode {
+    /// Strapping value that it prints.
+    pub strap: u8,
+    /// Name in parentheses behind the value.
+    pub name: &'static str,
+    /// Whether the serial loader runs in this mode.
+    pub download: bool,
+}
+
+/// Reset causes as the ROM prints them, for example `0x1 (POWERON)`.
+#[derive(Debug)]
+pub struct ResetCauses {
+    /// After power-on.
+    pub power_on: &'static str,
+    /// After a pulse on EN (RTS); the same as power-on on most chips.
+    pub pin: &'static str,
+    /// After the RTC watchdog.
+    pub watchdog: &'static str,
+    /// After the reset by the USB-Serial/JTAG peripheral.
+    pub usb: &'static str,
+}
+
+/// The USB devices that the chip itself can be (vendor id 0x303A).
+#[derive(Debug)]
+pub struct Usb {
+    /// Has a USB-Serial/JTAG peripheral (product id 0x1001).
+    pub serial_jtag: bool,
+    /// Product id of the ROM's CDC device on USB-OTG.
+    pub otg_product: Option<u16>,
+    /// Largest block, in bytes, over USB-OTG.
+    pub otg_block: u32,
+    /// Whether a hard reset over USB-OTG must be made by watchdog.
+    pub otg_reset: OtgReset,
+}
+
+/// How a chip that is reached over USB-OTG is reset into its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtgReset {
+    /// By RTS, as elsewhere.
+    Pin,
+    /// By watchdog when GPIO0 is strapped low and download is not forced.
+    WatchdogIfStrapped,
+    /// Always by watchdog.
+    Watchdog,
+}
+
+/// Espressif's USB vendor id.
+pub const ESPRESSIF_VENDOR: u16 = 0x303A;
+/// USB product id of the USB-Serial/JTAG peripheral.
+pub const USB_SERIAL_JTAG_PRODUCT: u16 = 0x1001;
+
+/// SPI memory controller registers, as absolute addresses.
+#[derive(Debug)]
+pub struct SpiController {
+    /// SPI_MEM_CMD.
+    pub cmd: u32,
+    /// SPI_MEM_ADDR.
+    pub addr: u32,
+    /// SPI_MEM_CTRL (status register mode, QIO and so on).
+    pub ctrl: u32,
+    /// SPI_MEM_USER.
+    pub usr: u32,
+    /// SPI_MEM_USER1 (address and dummy lengths).
+    pub usr1: u32,
+    /// SPI_MEM_USER2 (command value and length).
+    pub usr2: u32,
+    /// Bit lengths of the data phases.
+    pub lengths: SpiLengths,
+    /// First of the 16 data words.
+    pub w0: u32,
+    /// Whether the address is left-aligned in its word.
+    pub address_msb: bool,
+    /// Whether pins can be given with `--spi-connection`.
+    pub pins: SpiPins,
+}
+
+/// Where the lengths of the data phases are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpiLengths {
+    /// Registers of their own: MOSI_DLEN and MISO_DLEN, in bits minus one.
+    Registers {
+        /// Host to flash.
+        mosi: u32,
+        /// Flash to host.
+        miso: u32,
+    },
+    /// Fields of USER1: MOSI at bit 17, MISO at bit 8 (ESP8266).
+    InUsr1,
+}
+
+/// Which pins can be named for the flash.
+#[derive(Debug)]
+pub struct SpiPins {
+    /// Whether custom pins are supported at all.
+    pub custom: bool,
+    /// Whether the second set of pins (`HSPI`) can be named.
+    pub hspi: bool,
+    /// Valid GPIO numbers, as inclusive ranges.
+    pub gpios: &'static [(u8, u8)],
+    /// Highest GPIO for HD; where it is lower than the others' (ESP32-S3).
+    pub hd_max: Option<u8>,
+    /// GPIOs of the chip's own USB, about which a user is warned.
+    pub usb_gpios: &'static [u8],
+}
+
+/// Registers of the UART on which the loader talks.
+#[derive(Debug)]
+pub struct Uart {
+    /// UART_CLKDIV: divider of the clock by the baud rate, 20 bits.
+    pub clkdiv: u32,
+    /// UART_DATE: readable, harmless; used to probe register access.
+    pub date: u32,
+}
+
+/// Crystal frequency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crystal {
+    /// Always this many MHz.
+    Fixed(u8),
+    /// Estimated from the UART divider: baud * divider / 1e6 / `divisor`, then the nearest of
+    /// `choices` MHz.
+    Estimated {
+        /// Clock cycles of the crystal in one UART clock.
+        divisor: u8,
+        /// Possible crystals in MHz, ascending.
+        choices: &'static [u8],
+    },
+}
+
+/// A run of bits in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    /// Register address.
+    pub addr: u32,
+    /// Lowest bit.
+    pub lsb: u8,
+    /// Number of bits, 1 to 32.
+    pub width: u8,
+}
+
+/// A number gathered from runs of bits, lowest run first.
+#[derive(Debug)]
+pub struct Field {
+    /// Name that rules refer to.
+    pub name: &'static str,
+    /// Runs, the least significant first.
+    pub parts: &'static [Bits],
+    /// Raw value to meaning; empty: the raw value counts. A raw value that is not listed means 0.
+    pub map: &'static [(u32, u32)],
+}
+
+/// Part name, revision, features, MAC: which bits say what.
+#[derive(Debug)]
+pub struct Identity {
+    /// Fields by name. `major` and `minor` (wafer revision) are present on every chip with revisions.
+    pub fields: &'static [Field],
+    /// Part name: the first rule that holds.
+    pub part: &'static [Rule],
+    /// Whether the part's name is followed by ` (revision vX.Y)`.
+    pub has_revision: bool,
+    /// Feature lists, in order: each group contributes its first rule that holds, if any.
+    pub features: &'static [&'static [Rule]],
+    /// The base MAC.
+    pub mac: Mac,
+}
+
+/// A text that applies under conditions on fields; all must hold.
+#[derive(Debug)]
+pub struct Rule {
+    /// Field name and the values that satisfy it.
+    pub when: &'static [(&'static str, &'static [u32])],
+    /// The text; `{field}` is replaced by a field's value. Empty: nothing is printed.
+    pub text: &'static str,
+}
+
+/// Where the MAC is.
+#[derive(Debug)]
+pub struct Mac {
+    /// Address of the word with the four low bytes.
+    pub low: u32,
+    /// Address of the word with the two high bytes.
+    pub high: u32,
+    /// How the words become six bytes.
+    pub layout: MacLayout,
+}
+
+/// How the MAC words become six bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacLayout {
+    /// `high[15:0]` then `low[31:0]`, big-endian.
+    Plain,
+    /// The ESP8266's OTP words: OUI chosen by word 3 or by byte 2 of word 1, then three bytes.
+    Esp8266 {
+        /// Address of the word that holds a whole OUI, when not zero.
+        oui: u32,
+    },
+}
+
+/// eFuse bits that guard the flash.
+#[derive(Debug)]
+pub struct Security {
+    /// Any of these, from the given revision on, means that secure boot is on.
+    pub secure_boot: &'static [(Bits, u16)],
+    /// Secure Boot V1 (ESP32 only).
+    pub secure_boot_v1: Option<Bits>,
+    /// Flash encryption is on when an odd number of these is set.
+    pub crypt_count: Option<Bits>,
+    /// Encrypted writes by the loader are forbidden.
+    pub no_manual_encrypt: Option<Bits>,
+    /// Purpose of each key block, block 0 first.
+    pub key_purposes: &'static [Bits],
+    /// Purposes that hold a flash encryption key.
+    pub xts_purposes: &'static [u32],
+    /// Name of each key purpose.
+    pub purpose_names: &'static [(u32, &'static str)],
+    /// Set when the Key Manager holds the flash encryption key.
+    pub key_manager: Option<Bits>,
+}
+
+/// RTC watchdog and super watchdog.
+#[derive(Debug)]
+pub struct Watchdogs {
+    /// RWDT CONFIG0.
+    pub config0: u32,
+    /// RWDT CONFIG1: time-out of stage 0 in slow-clock cycles.
+    pub config1: u32,
+    /// RWDT write protection.
+    pub protect: u32,
+    /// Key that opens the RWDT.
+    pub key: u32,
+    /// Super watchdog, where there is one.
+    pub swd: Option<SuperWatchdog>,
+    /// Whether a reset by RWDT works on this chip.
+    pub can_reset: bool,
+}
+
+/// Super watchdog.
+#[derive(Debug)]
+pub struct SuperWatchdog {
+    /// Configuration register.
+    pub config: u32,
+    /// Bit that makes it feed itself.
+    pub auto_feed: u8,
+    /// Write protection.
+    pub protect: u32,
+    /// Key that opens it.
+    pub key: u32,
+}
+
+/// Strapping and force-download registers.
+#[derive(Debug)]
+pub struct Strapping {
+    /// GPIO_STRAP.
+    pub gpio_strap: u32,
+    /// Bit of GPIO_STRAP that is 0 when the boot pin was low.
+    pub boot_bit: u8,
+    /// Register with the force-download bit 0, where there is one.
+    pub force_download: Option<u32>,
+}
+
+/// Flash sizes, frequencies and encryption units of image headers.
+#[derive(Debug)]
+pub struct FlashTables {
+    /// Size label, header code (high nibble of byte 3, in place) and bytes.
+    pub sizes: &'static [FlashSize],
+    /// Frequency label and header code (low nibble of byte 3).
+    pub frequencies: &'static [(&'static str, u8)],
+    /// Unit of encrypted writes in bytes.
+    pub encrypted_align: u32,
+    /// Whether addresses above 16 MB are reached with 32-bit commands (by a stub).
+    pub address_32bit: bool,
+    /// Fields that say which flash is inside the package, for `flash-id`.
+    pub type_bit: Option<Bits>,
+    /// Sources of the flash voltage, first that decides wins; empty: not readable.
+    pub voltage: &'static [VoltageRule],
+}
+
+/// A flash size as image headers and command lines know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlashSize {
+    /// Label, such as `4MB` or `2MB-c1`.
+    pub label: &'static str,
+    /// Code, in the high nibble of header byte 3.
+    pub code: u8,
+    /// Bytes.
+    pub bytes: u32,
+}
+
+/// One source of the flash voltage.
+#[derive(Debug)]
+pub struct VoltageRule {
+    /// As the reference prints it: `RTC_CNTL`, `eFuse`, `a strapping pin`.
+    pub source: &'static str,
+    /// All of these must equal for the rule to decide.
+    pub when: &'static [(Bits, u32)],
+    /// The voltage, such as `3.3V` or `OFF`.
+    pub volts: &'static str,
+}
+
+/// A named address range.
+#[derive(Debug)]
+pub struct MemoryRange {
+    /// Name, such as `IRAM`.
+    pub name: &'static str,
+    /// Addresses.
+    pub range: Range<u32>,
+}
+
+/// Behaviour that numbers cannot express. Each is one function in the code, with its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quirk {
+    /// ESP8266: attach is FLASH_BEGIN(0, 0); no SPI_ATTACH, SPI_SET_PARAMS, digest or deflate.
+    LegacyAttach,
+    /// ESP8266: `chip-id` is a number derived from the MAC words.
+    NumericChipId,
+    /// ESP32: SPI_ATTACH takes the pads of the in-package flash from eFuse.
+    AttachFromEfuse,
+    /// ESP32: the baud rate asked for must be scaled by the ROM's belief about its oscillator.
+    BaudFromRtcCalibration,
+    /// ESP32-P4 v3.1 and v3.2: the flash must be powered through the PMU before it is attached.
+    FlashPowerUp,
+    /// ESP32-S3 v0.0 reads as raw minor 0 with block version 1.1.
+    Eco0Revision,
+    /// ESP32-S3 over USB-OTG: force-download bit is cleared before the reset.
+    ClearForceDownload,
+}
