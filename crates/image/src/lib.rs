@@ -1,1 +1,14 @@
-//! placeholder
+//! Firmware as files hold it: the bytes that go to flash, the image format that the ROM boots,
+//! and what a flasher must know of it before it writes.
+
+mod compatible;
+mod contents;
+mod header;
+mod image;
+mod patch;
+
+pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
+pub use contents::{Contents, MAX_LEN, ReadError, Reader};
+pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
+pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
+pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};
