@@ -22,6 +22,8 @@ pub struct Chip {
     pub spi: SpiController,
     /// The UART on which the loader talks.
     pub uart: Uart,
+    /// Where the eFuse controller shows its blocks.
+    pub efuse: EfuseSpace,
     /// Part name, revision, features, MAC.
     pub identity: Identity,
     /// Crystal.
@@ -44,6 +46,8 @@ pub struct Chip {
     pub uf2_family: u32,
     /// Behaviour that numbers cannot express; each has one function in the code.
     pub quirks: &'static [Quirk],
+    /// Bits that the functions behind [`Chip::quirks`] need, by name; see [`Quirk::bits`].
+    pub named_bits: &'static [(&'static str, Bits)],
 }
 
 /// How a chip is told from the others.
@@ -107,14 +111,13 @@ pub struct Rom {
     pub md5: bool,
     /// Flash size, in bytes, that the ROM assumes before SPI_SET_PARAMS.
     pub default_flash_size: u32,
-    /// Lines printed at reset, first line first. `{build}`, `{reset}`, `{mode}` are replaced.
+    /// What is printed at reset, by the first chip revision that prints it, ascending.
     pub banners: &'static [Banner],
     /// Names of boot modes by strapping value, for the boot log (`boot:0x13 (...)`).
     pub boot_modes: &'static [BootMode],
     /// Name and code of the reset causes that a session provokes: power-on, RTS, watchdog.
     pub resets: ResetCauses,
-    /// Divides the crystal for the baud rate that the ROM prints its boot log at (115200 with the
-    /// usual crystal; the ESP8266 prints at 74880).
+    /// Baud rate of the boot log with the usual crystal (the ESP8266 prints at 74880).
     pub log_baud: u32,
 }
 
@@ -165,21 +168,29 @@ pub enum InflateRule {
 pub struct Banner {
     /// First revision (major * 100 + minor) with this ROM.
     pub min_revision: u16,
-    /// The ROM's build line, such as `ESP-ROM:esp32c3-api1-20210207`.
+    /// The ROM's build line, printed first, such as `ESP-ROM:esp32c3-api1-20210207`. Empty on the
+    /// ESP8266, which begins with an empty line.
     pub build: &'static str,
-    /// Further lines, with `{reset}`, `{mode}`, `{mode_name}` replaced.
+    /// Further lines. `{reset}` stands for the reset cause (`0x1 (POWERON)`), `{mode}` for the
+    /// strapping value (`0xd`), `{mode_name}` for its name.
     pub lines: &'static [&'static str],
+    /// Lines printed behind these when the serial loader starts.
+    pub waiting: &'static [&'static str],
+    /// The line that is repeated when the chip boots from an erased flash; empty: silence.
+    pub no_image: &'static str,
 }
 
 /// A boot mode as the ROM prints it.
 #[derive(Debug)]
 pub struct BootMode {
-    /// Strapping value that it prints.
-    pub strap: u8,
-    /// Name in parentheses behind the value.
+    /// Strapping value that it prints: the low bits of GPIO_STRAP (ESP8266: GPIO15, GPIO0, GPIO2).
+    pub strap: u16,
+    /// Name in parentheses behind the value (ESP8266: what it prints in place of the value).
     pub name: &'static str,
     /// Whether the serial loader runs in this mode.
     pub download: bool,
+    /// First chip revision whose ROM prints this name; see [`Rom::boot_mode`].
+    pub min_revision: u16,
 }
 
 /// Reset causes as the ROM prints them, for example `0x1 (POWERON)`.
@@ -191,7 +202,7 @@ pub struct ResetCauses {
     pub pin: &'static str,
     /// After the RTC watchdog.
     pub watchdog: &'static str,
-    /// After the reset by the USB-Serial/JTAG peripheral.
+    /// After the reset by the USB-Serial/JTAG peripheral; empty where there is none.
     pub usb: &'static str,
 }
 
@@ -322,12 +333,38 @@ pub struct Field {
     pub parts: &'static [Bits],
     /// Raw value to meaning; empty: the raw value counts. A raw value that is not listed means 0.
     pub map: &'static [(u32, u32)],
+    /// What a rule's text shows for `{name}`; empty: the number. A value that is not listed shows
+    /// as nothing.
+    pub names: &'static [(u32, &'static str)],
+}
+
+/// Where the eFuse controller shows its blocks for reading.
+#[derive(Debug)]
+pub struct EfuseSpace {
+    /// Address of the controller's first register.
+    pub base: u32,
+    /// Bytes from `base` that hold registers of the controller.
+    pub len: u32,
+    /// The read registers of each block, by ascending address.
+    pub blocks: &'static [EfuseBlock],
+}
+
+/// Read registers of an eFuse block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EfuseBlock {
+    /// Name in the chip's data file, such as `blk0`.
+    pub name: &'static str,
+    /// Address of the first word.
+    pub addr: u32,
+    /// Number of 32-bit words.
+    pub words: u32,
 }
 
 /// Part name, revision, features, MAC: which bits say what.
 #[derive(Debug)]
 pub struct Identity {
-    /// Fields by name. `major` and `minor` (wafer revision) are present on every chip with revisions.
+    /// Fields by name. `major` and `minor` (wafer revision) are present on every chip with
+    /// revisions, and a rule's text may name no other fields than these.
     pub fields: &'static [Field],
     /// Part name: the first rule that holds.
     pub part: &'static [Rule],
@@ -384,12 +421,28 @@ pub struct Security {
     pub no_manual_encrypt: Option<Bits>,
     /// Purpose of each key block, block 0 first.
     pub key_purposes: &'static [Bits],
-    /// Purposes that hold a flash encryption key.
-    pub xts_purposes: &'static [u32],
+    /// Sets of purposes: when every purpose of one set is found among the key blocks, there is a key
+    /// for flash encryption (one XTS-AES-128 key, or the two halves of an XTS-AES-256 key).
+    pub xts_keys: &'static [&'static [u32]],
     /// Name of each key purpose.
     pub purpose_names: &'static [(u32, &'static str)],
     /// Set when the Key Manager holds the flash encryption key.
     pub key_manager: Option<Bits>,
+    /// The ESP32's flash encryption key, which has a block of its own and no purpose.
+    pub crypt_block: Option<CryptBlock>,
+}
+
+/// The ESP32's flash encryption key and its settings.
+#[derive(Debug)]
+pub struct CryptBlock {
+    /// Address of the first of the eight words of the key.
+    pub key: u32,
+    /// Set when the key cannot be read; it is then taken to be there.
+    pub key_hidden: Bits,
+    /// FLASH_CRYPT_CONFIG: 0xF in a proper setting.
+    pub config: Bits,
+    /// Set when FLASH_CRYPT_CONFIG cannot be read; it is then taken to be right.
+    pub config_hidden: Bits,
 }
 
 /// RTC watchdog and super watchdog.
@@ -429,8 +482,8 @@ pub struct Strapping {
     pub gpio_strap: u32,
     /// Bit of GPIO_STRAP that is 0 when the boot pin was low.
     pub boot_bit: u8,
-    /// Register with the force-download bit 0, where there is one.
-    pub force_download: Option<u32>,
+    /// Set to force download mode at the next reset, where there is such a bit.
+    pub force_download: Option<Bits>,
 }
 
 /// Flash sizes, frequencies and encryption units of image headers.
@@ -444,7 +497,7 @@ pub struct FlashTables {
     pub encrypted_align: u32,
     /// Whether addresses above 16 MB are reached with 32-bit commands (by a stub).
     pub address_32bit: bool,
-    /// Fields that say which flash is inside the package, for `flash-id`.
+    /// eFuse bit of the flash type: set for octal, clear for quad flash.
     pub type_bit: Option<Bits>,
     /// Sources of the flash voltage, first that decides wins; empty: not readable.
     pub voltage: &'static [VoltageRule],
@@ -486,16 +539,44 @@ pub struct MemoryRange {
 pub enum Quirk {
     /// ESP8266: attach is FLASH_BEGIN(0, 0); no SPI_ATTACH, SPI_SET_PARAMS, digest or deflate.
     LegacyAttach,
-    /// ESP8266: `chip-id` is a number derived from the MAC words.
+    /// ESP8266: `chip-id` is a number derived from the MAC words ([`Chip::numeric_chip_id`]).
     NumericChipId,
-    /// ESP32: SPI_ATTACH takes the pads of the in-package flash from eFuse.
+    /// ESP32: SPI_ATTACH takes the pads of the in-package flash from eFuse. Needs `pad_clk`, `pad_q`,
+    /// `pad_d`, `pad_hd` and `pad_cs`.
     AttachFromEfuse,
-    /// ESP32: the baud rate asked for must be scaled by the ROM's belief about its oscillator.
+    /// ESP32: the baud rate asked for must be scaled by the ROM's belief about its oscillator. Needs
+    /// `rtc_calibration` (slow-clock cycles, from the RTC calibration) and `ck8m` (eFuse trim).
     BaudFromRtcCalibration,
-    /// ESP32-P4 v3.1 and v3.2: the flash must be powered through the PMU before it is attached.
+    /// ESP32-P4 v3.1 and v3.2: the flash must be powered through the PMU before it is attached. Needs
+    /// `flash_pads`, `flash_limit`, `flash_target`, `flash_tieh`, `flash_on` and `download_xpd`.
     FlashPowerUp,
-    /// ESP32-S3 v0.0 reads as raw minor 0 with block version 1.1.
+    /// ESP32-S3 v0.0: with block version 1.1 (fields `block_major`, `block_minor`) and the low three
+    /// bits of the minor revision 0, the bits of the major revision mean something else.
     Eco0Revision,
-    /// ESP32-S3 over USB-OTG: force-download bit is cleared before the reset.
+    /// ESP32-S3: the force-download bit is cleared before a hard reset, or the chip stays in its
+    /// loader (arduino-esp32 issue 6762).
     ClearForceDownload,
+}
+
+impl Quirk {
+    /// Names that must be among [`Chip::named_bits`] of a chip with this quirk.
+    #[must_use]
+    pub const fn bits(self) -> &'static [&'static str] {
+        match self {
+            Self::AttachFromEfuse => &["pad_clk", "pad_q", "pad_d", "pad_hd", "pad_cs"],
+            Self::BaudFromRtcCalibration => &["rtc_calibration", "ck8m"],
+            Self::FlashPowerUp => &[
+                "flash_pads",
+                "flash_limit",
+                "flash_target",
+                "flash_tieh",
+                "flash_on",
+                "download_xpd",
+            ],
+            Self::LegacyAttach
+            | Self::NumericChipId
+            | Self::Eco0Revision
+            | Self::ClearForceDownload => &[],
+        }
+    }
 }

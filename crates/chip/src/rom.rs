@@ -1,0 +1,52 @@
+//! Look-ups in what is known of the mask ROM.
+
+use crate::Revision;
+use crate::model::*;
+
+impl Rom {
+    /// Whether the loader answers this opcode; in Secure Download Mode far fewer are left.
+    #[must_use]
+    pub fn answers(&self, opcode: u8, secure_download: bool) -> bool {
+        let commands = if secure_download {
+            self.secure_commands
+        } else {
+            self.commands
+        };
+        commands.contains(&opcode)
+    }
+
+    /// The boot log of the ROM in chips of this revision.
+    #[must_use]
+    pub fn banner(&self, revision: Revision) -> Option<&'static Banner> {
+        self.banners
+            .iter()
+            .rev()
+            .find(|banner| banner.min_revision <= revision.0)
+    }
+
+    /// The usual boot mode of the ROM in chips of this revision: into the serial loader, or into
+    /// flash. The first of those listed counts; entries for a later revision take over.
+    #[must_use]
+    pub fn boot_mode(&self, revision: Revision, download: bool) -> Option<&'static BootMode> {
+        let fits = |mode: &&BootMode| mode.download == download && mode.min_revision <= revision.0;
+        let newest = self
+            .boot_modes
+            .iter()
+            .filter(fits)
+            .map(|mode| mode.min_revision)
+            .max()?;
+        self.boot_modes
+            .iter()
+            .filter(fits)
+            .find(|mode| mode.min_revision == newest)
+    }
+
+    /// The name that the ROM in chips of this revision prints for a strapping value.
+    #[must_use]
+    pub fn boot_mode_of(&self, revision: Revision, strap: u16) -> Option<&'static BootMode> {
+        self.boot_modes
+            .iter()
+            .filter(|mode| mode.strap == strap && mode.min_revision <= revision.0)
+            .max_by_key(|mode| mode.min_revision)
+    }
+}
