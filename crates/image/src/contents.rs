@@ -417,11 +417,11 @@ impl Read for Reader {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::scratch::Scratch;
 
     fn bytes(bytes: &[u8]) -> Contents {
         Contents::from_bytes("test", bytes.to_vec()).unwrap()
@@ -435,23 +435,6 @@ mod tests {
             .read_to_end(&mut out)
             .unwrap();
         out
-    }
-
-    /// A file that goes away with the test.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str, bytes: &[u8]) -> Self {
-            let path = std::env::temp_dir().join(format!("guru-{}-{name}", std::process::id()));
-            fs::write(&path, bytes).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
     }
 
     #[test]

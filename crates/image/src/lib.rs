@@ -3,12 +3,17 @@
 
 mod compatible;
 mod contents;
+mod firmware;
 mod header;
+pub mod hex;
 mod image;
 mod patch;
+#[cfg(test)]
+mod scratch;
 
 pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
+pub use firmware::{Firmware, FirmwareError, FirmwarePart};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
 pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
 pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};
