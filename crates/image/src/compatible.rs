@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use guru_chip::{ImageRules, LegacyRevision};
+use guru_chip::{ImageRules, LegacyRevision, Revision};
 use thiserror::Error;
 
 use crate::contents::{Contents, ReadError};
@@ -32,8 +32,8 @@ pub enum Mismatch {
     Revision {
         /// What the image's header asks for.
         requirement: Requirement,
-        /// The chip's revision, major * 100 + minor.
-        revision: u16,
+        /// The chip's revision.
+        revision: Revision,
     },
 }
 
@@ -48,36 +48,12 @@ pub enum Family {
 
 impl Family {
     /// The family's name in print, where the id is known.
-    ///
-    /// Source: `esp_chip_id_t` in ESP-IDF's `esp_app_format.h`. The betas were given up.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        let Self::Id(id) = self else {
-            return Some("ESP8266");
-        };
-        Some(match id {
-            0 => "ESP32",
-            2 => "ESP32-S2",
-            4 => "ESP32-S3(beta2)",
-            5 => "ESP32-C3",
-            6 => "ESP32-S3(beta3)",
-            7 => "ESP32-C6(beta)",
-            9 => "ESP32-S3",
-            10 => "ESP32-H2(beta1)",
-            12 => "ESP32-C2",
-            13 => "ESP32-C6",
-            14 => "ESP32-H2(beta2)",
-            16 => "ESP32-H2",
-            17 => "ESP32-C5(beta3)",
-            18 => "ESP32-P4",
-            20 => "ESP32-C61",
-            23 => "ESP32-C5",
-            25 => "ESP32-H21",
-            28 => "ESP32-H4",
-            31 => "ESP32-E22",
-            32 => "ESP32-S31",
-            _ => return None,
-        })
+        match self {
+            Self::Esp8266 => Some("ESP8266"),
+            Self::Id(id) => guru_chip::known_chip_id(id).map(|chip| chip.name),
+        }
     }
 }
 
@@ -91,15 +67,15 @@ impl fmt::Display for Family {
     }
 }
 
-/// The revisions that an image asks for. Revisions are major * 100 + minor.
+/// The revisions that an image asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
     /// This one or a later one.
-    AtLeast(u16),
+    AtLeast(Revision),
     /// This one or an earlier one.
-    AtMost(u16),
+    AtMost(Revision),
     /// The first, the second, or one between.
-    Between(u16, u16),
+    Between(Revision, Revision),
     /// The header's old field: one half of the revision, this or higher.
     Legacy {
         /// The lowest that will do.
@@ -121,15 +97,15 @@ impl Requirement {
                 min: header.min_rev,
                 of: legacy,
             }),
-            (false, min, u16::MAX) => Some(Self::AtLeast(min)),
-            (false, 0, max) => Some(Self::AtMost(max)),
-            (false, min, max) => Some(Self::Between(min, max)),
+            (false, min, u16::MAX) => Some(Self::AtLeast(Revision(min))),
+            (false, 0, max) => Some(Self::AtMost(Revision(max))),
+            (false, min, max) => Some(Self::Between(Revision(min), Revision(max))),
         }
     }
 
     /// Whether a chip of this revision will do.
     #[must_use]
-    pub fn allows(self, revision: u16) -> bool {
+    pub fn allows(self, revision: Revision) -> bool {
         match self {
             Self::AtLeast(min) => revision >= min,
             Self::AtMost(max) => revision <= max,
@@ -139,10 +115,10 @@ impl Requirement {
     }
 
     /// The chip's revision in the terms of the requirement.
-    fn of(self, revision: u16) -> String {
+    fn of(self, revision: Revision) -> String {
         match self {
             Self::Legacy { of, .. } => half(revision, of).to_string(),
-            _ => version(revision),
+            _ => revision.to_string(),
         }
     }
 }
@@ -150,29 +126,25 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::AtLeast(min) => write!(f, "{} or higher", version(min)),
-            Self::AtMost(max) => write!(f, "{} or lower", version(max)),
+            Self::AtLeast(min) => write!(f, "{} or higher", min),
+            Self::AtMost(max) => write!(f, "{} or lower", max),
             Self::Between(min, max) => {
-                write!(f, "in range {} - {}", version(min), version(max))
+                write!(f, "in range {} - {}", min, max)
             }
             Self::Legacy { min, .. } => write!(f, "{min} or higher"),
         }
     }
 }
 
-fn half(revision: u16, of: LegacyRevision) -> u16 {
+fn half(revision: Revision, of: LegacyRevision) -> u16 {
     match of {
-        LegacyRevision::Major => revision / 100,
-        LegacyRevision::Minor => revision % 100,
+        LegacyRevision::Major => revision.major(),
+        LegacyRevision::Minor => revision.minor(),
     }
 }
 
-fn version(revision: u16) -> String {
-    format!("v{}.{}", revision / 100, revision % 100)
-}
-
-/// Looks whether the image at the start of `contents` is for a chip with these rules. `revision`
-/// is major * 100 + minor; `None`, where it cannot be read, leaves the revision out.
+/// Looks whether the image at the start of `contents` is for a chip with these rules. A
+/// `revision` of `None`, where it cannot be read, leaves the revision out.
 ///
 /// Only the structure counts: whether checksum and digest are right is another question. But an
 /// image of a form that the chip does not have is named only when it is whole, since there the
@@ -184,7 +156,7 @@ fn version(revision: u16) -> String {
 pub fn compatibility(
     contents: &Contents,
     rules: &ImageRules,
-    revision: Option<u16>,
+    revision: Option<Revision>,
 ) -> Result<Compatibility, ReadError> {
     let Some(chip_id) = rules.chip_id else {
         let other = whole(contents, Form::Extended)?.and_then(|image| image.extended);
@@ -261,7 +233,7 @@ mod tests {
 
     fn check(bytes: &[u8], rules: &ImageRules, revision: u16) -> Compatibility {
         let contents = Contents::from_bytes("image", bytes.to_vec()).unwrap();
-        compatibility(&contents, rules, Some(revision)).unwrap()
+        compatibility(&contents, rules, Some(Revision(revision))).unwrap()
     }
 
     /// The text of the mismatch; empty: it fits.
