@@ -642,6 +642,28 @@ impl Check<'_> {
         for (name, runs) in &chip.named_bits {
             self.one(&format!("named_bits.{name}"), Some(runs));
         }
+        for quirk in &chip.quirks {
+            let needed: &[&str] = match quirk {
+                Quirk::AttachFromEfuse => &["pad_clk", "pad_q", "pad_d", "pad_hd", "pad_cs"],
+                Quirk::BaudFromRtcCalibration => &["rtc_calibration", "ck8m"],
+                Quirk::FlashPowerUp => &[
+                    "flash_pads",
+                    "flash_limit",
+                    "flash_target",
+                    "flash_tieh",
+                    "flash_on",
+                    "download_xpd",
+                ],
+                _ => &[],
+            };
+            for name in needed {
+                self.require(
+                    chip.named_bits.contains_key(*name),
+                    "named_bits",
+                    format!("quirk {quirk:?} needs `{name}`"),
+                );
+            }
+        }
         if chip.quirks.contains(&Quirk::Eco0Revision) {
             for name in ["block_major", "block_minor"] {
                 self.require(

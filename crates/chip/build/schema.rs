@@ -157,8 +157,14 @@ pub struct Resets {
 pub struct Usb {
     pub serial_jtag: bool,
     pub otg_product: Option<u16>,
+    #[serde(default = "otg_block")]
     pub otg_block: u32,
     pub otg_reset: OtgReset,
+}
+
+/// The ROM's CDC device takes no more at a time on any chip so far.
+const fn otg_block() -> u32 {
+    0x800
 }
 
 #[derive(Deserialize, Clone, Copy, Debug)]

@@ -9,8 +9,8 @@ impl Chip {
         self.quirks.contains(&quirk)
     }
 
-    /// Bits that a quirk's function needs. A name out of [`Quirk::bits`] is always there for a chip
-    /// that has the quirk.
+    /// Bits that a quirk's function needs. The names that [`Quirk`] gives are always there for a chip
+    /// that has the quirk: the build checks it.
     #[must_use]
     pub fn bits(&self, name: &str) -> Option<Bits> {
         self.named_bits

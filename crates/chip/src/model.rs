@@ -46,7 +46,8 @@ pub struct Chip {
     pub uf2_family: u32,
     /// Behaviour that numbers cannot express; each has one function in the code.
     pub quirks: &'static [Quirk],
-    /// Bits that the functions behind [`Chip::quirks`] need, by name; see [`Quirk::bits`].
+    /// Bits that the functions behind [`Chip::quirks`] need, by name; each quirk says
+    /// which.
     pub named_bits: &'static [(&'static str, Bits)],
 }
 
@@ -556,27 +557,4 @@ pub enum Quirk {
     /// ESP32-S3: the force-download bit is cleared before a hard reset, or the chip stays in its
     /// loader (arduino-esp32 issue 6762).
     ClearForceDownload,
-}
-
-impl Quirk {
-    /// Names that must be among [`Chip::named_bits`] of a chip with this quirk.
-    #[must_use]
-    pub const fn bits(self) -> &'static [&'static str] {
-        match self {
-            Self::AttachFromEfuse => &["pad_clk", "pad_q", "pad_d", "pad_hd", "pad_cs"],
-            Self::BaudFromRtcCalibration => &["rtc_calibration", "ck8m"],
-            Self::FlashPowerUp => &[
-                "flash_pads",
-                "flash_limit",
-                "flash_target",
-                "flash_tieh",
-                "flash_on",
-                "download_xpd",
-            ],
-            Self::LegacyAttach
-            | Self::NumericChipId
-            | Self::Eco0Revision
-            | Self::ClearForceDownload => &[],
-        }
-    }
 }
