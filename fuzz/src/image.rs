@@ -1,0 +1,66 @@
+use guru_chip::{CHIPS, Revision};
+use guru_image::{
+    Contents, ExtendedHeader, FlashMode, FlashParameters, Form, Header, Image, Outcome,
+    compatibility, hex as intel_hex, patch,
+};
+
+/// A firmware image: it is read, checked and gone through to the end without a panic, and its
+/// headers are written as they were read.
+pub fn image(bytes: &[u8]) {
+    if let Some(header) = bytes.first_chunk()
+        && let Ok(header) = Header::parse(header)
+    {
+        assert_eq!(Header::parse(&header.to_bytes()), Ok(header));
+    }
+    if let Some(header) = bytes.get(8..).and_then(|rest| rest.first_chunk())
+        && let Ok(header) = ExtendedHeader::parse(header)
+    {
+        assert_eq!(ExtendedHeader::parse(&header.to_bytes()), Ok(header));
+    }
+    let Ok(contents) = Contents::from_bytes("fuzz", bytes.to_vec()) else {
+        return;
+    };
+    for form in [Form::Short, Form::Extended] {
+        if let Ok(image) = Image::parse(&contents, form) {
+            let _ = image.verify(&contents);
+            if let Some(digest) = image.digest() {
+                assert!(digest.end <= contents.len());
+            }
+        }
+    }
+    let Ok(parameters) = FlashParameters::new(&CHIPS[0].flash, Some(FlashMode::Dout), None, None)
+    else {
+        return;
+    };
+    for chip in CHIPS {
+        let _ = compatibility(&contents, &chip.image, Some(Revision(0)));
+        let address = chip.image.bootloader_offset;
+        let Ok(patched) = patch(contents.clone(), address, &chip.image, parameters) else {
+            continue;
+        };
+        assert_eq!(patched.contents.len(), contents.len());
+        if let Outcome::Set { .. } = patched.outcome {
+            let form = Form::of(&chip.image);
+            let whole = Image::parse(&patched.contents, form)
+                .and_then(|image| image.verify(&patched.contents));
+            assert!(whole.is_ok(), "a patched image is no longer valid");
+        }
+    }
+}
+
+/// Intel HEX: the runs that are found have bytes, are in order and do not touch.
+pub fn hex(bytes: &[u8]) {
+    let _ = intel_hex::looks_like_hex(bytes);
+    let Ok(runs) = intel_hex::parse(bytes) else {
+        return;
+    };
+    let mut last_end = None;
+    for run in runs {
+        assert!(!run.bytes.is_empty());
+        let start = u64::from(run.address);
+        assert!(last_end.is_none_or(|end| end < start));
+        let end = start + run.bytes.len() as u64;
+        assert!(end <= 1 << 32);
+        last_end = Some(end);
+    }
+}

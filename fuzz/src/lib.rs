@@ -1,0 +1,24 @@
+//! One function for each parser that reads what Guru did not write. A function returns, whatever
+//! the bytes are; where there is an encoder too, what was decoded encodes to what decodes to it.
+//!
+//! Two things call them: `tests/replay.rs` with the kept corpus and damaged copies of it, with
+//! any Rust and in every test run; and libFuzzer (`fuzz/libfuzzer`).
+
+mod image;
+mod wire;
+
+pub use image::{hex, image};
+pub use wire::{command, response, security_info, slip};
+
+/// A parser under test.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the names of their corpora.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("slip", slip),
+    ("response", response),
+    ("command", command),
+    ("security_info", security_info),
+    ("image", image),
+    ("hex", hex),
+];
