@@ -27,6 +27,14 @@ pub enum LinkError {
         /// Group that may.
         group: Option<String>,
     },
+    /// The host cannot be reached, or nothing listens there.
+    #[error("{port}: cannot connect")]
+    Connect {
+        /// Address of the port.
+        port: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The address of a port is malformed.
     #[error("{url}: {reason}")]
     BadAddress {
