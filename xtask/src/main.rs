@@ -1,2 +1,40 @@
-//! Tasks for people who work on Guru.
-fn main() {}
+//! Tasks for people who work on Guru: `cargo xtask TASK`.
+
+mod elf;
+mod examples;
+mod film;
+mod image;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  examples [--check]   compile examples/hello and write its flash images;
+                       --check: compare them with those in the repository instead
+";
+
+/// What went wrong, for the person at the keyboard.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[expect(clippy::print_stderr, reason = "a program that talks to a person")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["examples"] => examples::run(examples::Mode::Write),
+        ["examples", "--check"] => examples::run(examples::Mode::Check),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
