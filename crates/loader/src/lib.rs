@@ -1,1 +1,41 @@
-//! placeholder
+//! A conversation with a chip's loader: connect, identify, write, read, verify, erase, reset.
+//!
+//! [`Session`] is where to begin. Everything is `async` over a [`guru_link::Link`] and reports by
+//! [`Event`]s; nothing prints.
+
+mod attach;
+mod baud;
+mod boot_log;
+mod channel;
+mod compress;
+mod connect;
+mod device_info;
+mod digest;
+mod erase;
+mod error;
+mod event;
+mod guard;
+mod leave;
+mod line;
+mod notice;
+mod options;
+mod power;
+mod progress;
+mod read;
+mod recover;
+mod security;
+mod session;
+mod spi;
+mod stream;
+mod verify;
+mod write;
+
+pub use device_info::*;
+pub use erase::EraseRegion;
+pub use error::*;
+pub use event::*;
+pub use notice::*;
+pub use options::*;
+pub use read::{FlashSink, ReadLength, ReadRequest};
+pub use session::Session;
+pub use write::{FileReport, WriteJob, WriteReport, check_files};

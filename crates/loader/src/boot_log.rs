@@ -1,0 +1,74 @@
+//! What a chip prints when it is reset, as far as it explains why its loader does not answer.
+
+use crate::ConnectFailure;
+
+/// Bytes of a boot log that are looked at.
+const MAX_LOG: usize = 8192;
+
+/// Gathers what came while the loader was waited for.
+#[derive(Debug, Default)]
+pub(crate) struct BootLog {
+    text: Vec<u8>,
+}
+
+impl BootLog {
+    /// Adds what came outside of packets.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+        let excess = self.text.len().saturating_sub(MAX_LOG);
+        self.text.drain(..excess);
+    }
+
+    /// Why the loader does not answer, as far as the last boot says.
+    pub fn verdict(&self) -> ConnectFailure {
+        let text = String::from_utf8_lossy(&self.text);
+        match last_boot(&text) {
+            Some((_, true)) => ConnectFailure::TxPathDown,
+            Some((mode, false)) => ConnectFailure::WrongBootMode(mode),
+            None if text.is_empty() => ConnectFailure::Silence,
+            None => ConnectFailure::Garbage,
+        }
+    }
+}
+
+/// Boot mode of the last `boot:0x..` in a log, and whether the loader ran.
+fn last_boot(text: &str) -> Option<(u8, bool)> {
+    const MARK: &str = "boot:0x";
+    let rest = &text[text.rfind(MARK)? + MARK.len()..];
+    let digits = rest
+        .find(|c: char| !c.is_ascii_hexdigit())
+        .unwrap_or(rest.len());
+    let mode = u8::from_str_radix(&rest[..digits], 16).ok()?;
+    Some((mode, rest.contains("waiting for download")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(log: &str) -> ConnectFailure {
+        let mut boot_log = BootLog::default();
+        boot_log.take(log.as_bytes());
+        boot_log.verdict()
+    }
+
+    #[test]
+    fn a_chip_that_ran_its_application_was_in_the_wrong_mode() {
+        let log =
+            "ESP-ROM:esp32c3-api1-20210207\r\nrst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n";
+        assert_eq!(verdict(log), ConnectFailure::WrongBootMode(0xC));
+    }
+
+    #[test]
+    fn a_loader_that_waits_but_does_not_answer_hears_nothing() {
+        let log =
+            "rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0))\r\nwaiting for download\r\n";
+        assert_eq!(verdict(log), ConnectFailure::TxPathDown);
+    }
+
+    #[test]
+    fn noise_and_silence_are_told_apart() {
+        assert_eq!(verdict(""), ConnectFailure::Silence);
+        assert_eq!(verdict("\u{1}x\u{2}boot:0xzz"), ConnectFailure::Garbage);
+    }
+}

@@ -1,0 +1,369 @@
+//! Commands and answers over a link, before anything is known about the chip.
+
+use std::time::Duration;
+
+use guru_link::{Instant, Link, LinkError};
+use guru_wire::slip::{self, Decoder};
+use guru_wire::{Command, ErrorCode, Opcode, Response, SecurityInfo, Timeouts};
+
+use crate::Error;
+
+/// Largest answer of a ROM: 64 bytes of flash, header and status, with room to spare.
+const MAX_ANSWER: usize = 1024;
+
+/// Boot log that is kept, in bytes.
+const MAX_TEXT: usize = 4096;
+
+/// A SYNC is answered this many times by a ROM.
+const SYNC_ANSWERS: usize = 8;
+
+/// How often a command that can be repeated is sent.
+const QUERY_ATTEMPTS: u32 = 6;
+
+/// How often SYNC is tried after a fault. The chip may still be at work on what it took last.
+const RESYNC_ATTEMPTS: u32 = 50;
+
+/// Bytes of a read from the link.
+const READ_CHUNK: usize = 4096;
+
+/// An answer to a command that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Value word.
+    pub value: u32,
+    /// Data, without status bytes.
+    pub data: Vec<u8>,
+}
+
+/// Why one exchange failed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The link itself failed.
+    Link(LinkError),
+    /// No answer in time.
+    Silence,
+    /// Something came that is no whole answer to this command.
+    Damaged,
+    /// The chip answered that it failed.
+    Refused(ErrorCode),
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+/// What an answer to SYNC says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synced {
+    /// A ROM loader.
+    Rom,
+    /// A flasher stub, left by an earlier program.
+    Stub,
+}
+
+/// Frames and answers over a link.
+#[derive(Debug)]
+pub(crate) struct Channel<L> {
+    link: L,
+    decoder: Decoder,
+    input: Vec<u8>,
+    taken: usize,
+    text: Vec<u8>,
+    packets_seen: u32,
+    faults: u32,
+    /// How long answers may take.
+    pub timeouts: Timeouts,
+}
+
+impl<L: Link> Channel<L> {
+    pub fn new(link: L, timeouts: Timeouts) -> Self {
+        Self {
+            link,
+            decoder: Decoder::new(MAX_ANSWER),
+            input: Vec::new(),
+            taken: 0,
+            text: Vec::new(),
+            packets_seen: 0,
+            faults: 0,
+            timeouts,
+        }
+    }
+
+    pub fn link(&self) -> &L {
+        &self.link
+    }
+
+    pub fn link_mut(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    pub fn into_link(self) -> L {
+        self.link
+    }
+
+    pub fn now(&self) -> Instant {
+        self.link.now()
+    }
+
+    /// Damaged, lost and refused packets so far. Not zero: the line is not to be trusted.
+    pub fn faults(&self) -> u32 {
+        self.faults
+    }
+
+    /// Counts a fault that a caller found.
+    pub fn count_fault(&mut self) {
+        self.faults = self.faults.saturating_add(1);
+    }
+
+    /// What came outside of packets since the last call: a boot log, or noise.
+    pub fn take_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
+    }
+
+    /// Whether any packet has come so far, answer or not.
+    pub fn packets_seen(&self) -> bool {
+        self.packets_seen > 0
+    }
+
+    /// Forgets everything that came and was not looked at.
+    pub async fn discard_input(&mut self) -> Result<(), LinkError> {
+        self.input.clear();
+        self.taken = 0;
+        self.decoder.reset();
+        self.link.discard_input().await
+    }
+
+    /// Sends a command and takes its answer. Answers to earlier SYNCs are skipped.
+    ///
+    /// `data_len` is the length of the answer's data in bytes.
+    pub async fn exchange(
+        &mut self,
+        command: &Command<'_>,
+        data_len: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
+        self.send(command).await?;
+        self.counted_answer(command.opcode(), data_len, timeout)
+            .await
+    }
+
+    /// The answer, without data, to a command that was sent before.
+    pub async fn await_answer(
+        &mut self,
+        opcode: Opcode,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
+        self.counted_answer(opcode, 0, timeout).await
+    }
+
+    async fn counted_answer(
+        &mut self,
+        opcode: Opcode,
+        data_len: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
+        let result = self.answer(opcode, data_len, timeout).await;
+        if matches!(result, Err(Fault::Silence | Fault::Damaged)) {
+            self.count_fault();
+        }
+        result
+    }
+
+    pub async fn send(&mut self, command: &Command<'_>) -> Result<(), LinkError> {
+        self.link.write(&slip::encode(&command.encode())).await
+    }
+
+    async fn answer(
+        &mut self,
+        opcode: Opcode,
+        data_len: usize,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
+        let deadline = self.now() + timeout.min(self.timeouts.max);
+        loop {
+            let packet = match self.next_packet(deadline).await? {
+                Some(Ok(packet)) => packet,
+                Some(Err(slip::Damage::Escape(_) | slip::Damage::Oversized)) => {
+                    return Err(Fault::Damaged);
+                }
+                None => return Err(Fault::Silence),
+            };
+            let Ok(mut response) = Response::decode(&packet) else {
+                return Err(Fault::Damaged);
+            };
+            if response.opcode == Opcode::Sync as u8 && opcode != Opcode::Sync {
+                continue;
+            }
+            let data_len = answered_len(&response, data_len);
+            let status = response.status(data_len).map_err(|_| Fault::Damaged)?;
+            // A ROM that does not know a command may answer under another number.
+            if status == Err(ErrorCode::INVALID_FORMAT) {
+                return Err(Fault::Refused(ErrorCode::INVALID_FORMAT));
+            }
+            if response.opcode != opcode as u8 {
+                return Err(Fault::Damaged);
+            }
+            status.map_err(Fault::Refused)?;
+            response.body.truncate(data_len);
+            return Ok(Answer {
+                value: response.value,
+                data: response.body,
+            });
+        }
+    }
+
+    /// The next packet or damage before `deadline`; text outside of packets is kept aside.
+    async fn next_packet(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Option<Result<Vec<u8>, slip::Damage>>, LinkError> {
+        loop {
+            while self.taken < self.input.len() {
+                let (count, event) = self.decoder.push(&self.input[self.taken..]);
+                self.taken += count;
+                match event {
+                    Some(slip::Event::Packet(packet)) => {
+                        self.packets_seen = self.packets_seen.saturating_add(1);
+                        return Ok(Some(Ok(packet)));
+                    }
+                    Some(slip::Event::Damaged(damage)) => return Ok(Some(Err(damage))),
+                    Some(slip::Event::Text(text)) => {
+                        let room = MAX_TEXT.saturating_sub(self.text.len());
+                        self.text.extend(text.into_iter().take(room));
+                    }
+                    None => {}
+                }
+            }
+            self.input.resize(READ_CHUNK, 0);
+            self.taken = 0;
+            let count = self.link.read(&mut self.input, deadline).await;
+            self.input.truncate(*count.as_ref().unwrap_or(&0));
+            if count? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads what comes until `quiet` passes without a byte, `limit` at the most. Boot logs end
+    /// up in [`take_text`](Self::take_text).
+    pub async fn drain(&mut self, quiet: Duration, limit: Duration) -> Result<(), LinkError> {
+        let end = self.now() + limit;
+        while self.now() < end {
+            let deadline = (self.now() + quiet).min(end);
+            if self.next_packet(deadline).await?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One SYNC. Its further answers are taken too, so that none is mistaken for another's.
+    pub async fn sync(&mut self) -> Result<Synced, Fault> {
+        self.send(&Command::Sync).await?;
+        let mut synced = None;
+        for _ in 0..SYNC_ANSWERS {
+            match self.answer(Opcode::Sync, 0, self.timeouts.sync).await {
+                Ok(answer) => {
+                    let kind = if answer.value == 0 {
+                        Synced::Stub
+                    } else {
+                        Synced::Rom
+                    };
+                    synced = match synced {
+                        Some(Synced::Rom) => Some(Synced::Rom),
+                        _ => Some(kind),
+                    };
+                }
+                Err(Fault::Link(error)) => return Err(Fault::Link(error)),
+                Err(fault) => {
+                    if synced.is_none() {
+                        return Err(fault);
+                    }
+                    break;
+                }
+            }
+        }
+        synced.ok_or(Fault::Silence)
+    }
+
+    /// Brings framing and answers back into step after a fault. `false`: the chip does not answer
+    /// any more.
+    pub async fn resync(&mut self) -> Result<bool, LinkError> {
+        for _ in 0..RESYNC_ATTEMPTS {
+            self.discard_input().await?;
+            match self.sync().await {
+                Ok(_) => {
+                    // A SYNC that was given up too early may still be answered.
+                    let quiet = self.quiet();
+                    self.drain(quiet, quiet * 10).await?;
+                    return Ok(true);
+                }
+                Err(Fault::Link(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Silence after which nothing more is under way.
+    pub fn quiet(&self) -> Duration {
+        Duration::from_millis(20) + self.link.info().capabilities.latency * 4
+    }
+
+    /// A command that does no harm when it is carried out twice: it is sent until a whole answer
+    /// comes.
+    pub async fn query(
+        &mut self,
+        command: &Command<'_>,
+        data_len: usize,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Answer, Error> {
+        let opcode = command.opcode();
+        let mut fault = "complete";
+        for attempt in 1..=QUERY_ATTEMPTS {
+            match self.exchange(command, data_len, timeout).await {
+                Ok(answer) => return Ok(answer),
+                Err(Fault::Link(error)) => return Err(error.into()),
+                // Once may be a damaged request; what is refused twice is refused.
+                Err(Fault::Refused(code)) if attempt > 1 || !may_be_damage(code) => {
+                    return Err(Error::Refused {
+                        doing: doing.to_owned(),
+                        opcode,
+                        code,
+                    });
+                }
+                Err(Fault::Refused(_)) => self.count_fault(),
+                Err(Fault::Silence) => fault = "complete",
+                Err(Fault::Damaged) => fault = "undamaged",
+            }
+            if !self.resync().await? {
+                break;
+            }
+        }
+        Err(Error::NoAnswer {
+            doing: doing.to_owned(),
+            opcode,
+            fault,
+        })
+    }
+}
+
+/// Length of an answer's data. GET_SECURITY_INFO alone has two forms.
+fn answered_len(response: &Response, asked: usize) -> usize {
+    let short = SecurityInfo::SHORT_LEN;
+    if response.opcode == Opcode::GetSecurityInfo as u8
+        && asked == SecurityInfo::LONG_LEN
+        && (short + 2..=short + 4).contains(&response.body.len())
+    {
+        return short;
+    }
+    asked
+}
+
+/// Whether a refusal may come from a request that was damaged on its way.
+fn may_be_damage(code: ErrorCode) -> bool {
+    code == ErrorCode::INVALID_FORMAT || code == ErrorCode::CHECKSUM
+}

@@ -1,0 +1,168 @@
+//! Erasing, of regions and of the whole chip.
+
+use guru_link::Link;
+use guru_plan::{Line, SECTOR, StreamRules, erase_request, streams};
+use guru_wire::{Begin, Command};
+
+use crate::event::Step;
+use crate::progress::Meter;
+use crate::read::{ReadLength, flash_range};
+use crate::{Error, Event, FlashOptions, Notice, Observer, Session, SlowJob};
+
+/// Typical whole-chip erase of a 4 MB part: W25Q32JV data sheet, revision G, section 9.6; larger
+/// parts take in proportion.
+const CHIP_ERASE_SECONDS_PER_MB: u64 = 3;
+
+/// What to erase.
+#[derive(Debug, Clone, Copy)]
+pub struct EraseRegion {
+    /// First byte, a multiple of a sector.
+    pub address: u32,
+    /// How much, a multiple of a sector.
+    pub length: ReadLength,
+}
+
+impl EraseRegion {
+    /// Checks what can be known without a chip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadRequest`] when address or length is not a multiple of a sector.
+    pub fn check(&self) -> Result<(), Error> {
+        let bad = |what: &str, value: u32| {
+            Err(Error::BadRequest(format!(
+                "{what} 0x{value:x} is not a multiple of {SECTOR} (0x{SECTOR:x}), the size of a \
+                 sector"
+            )))
+        };
+        if !self.address.is_multiple_of(SECTOR) {
+            return bad("address", self.address);
+        }
+        match self.length {
+            ReadLength::Bytes(length) if length % SECTOR != 0 => bad("size", length),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<L: Link> Session<L> {
+    /// Erases sectors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadRequest`] for a range that is not aligned or outside of the flash,
+    /// [`Error::Guarded`] unless `force`, and what the link and the chip say.
+    pub async fn erase_region(
+        &mut self,
+        options: &FlashOptions,
+        region: EraseRegion,
+        force: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        region.check()?;
+        if !force {
+            self.guard_erase(Some(region.address)).await?;
+        }
+        let flash = self.attach_sized(options, observer).await?;
+        let range = flash_range(region.address, region.length, flash.size)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.tell_size(range.end).await?;
+        let told = Some((range.start, range.end - range.start));
+        observer.event(Event::Erasing { range: told });
+        let begun = self.channel.now();
+        self.erase_range(range, observer).await?;
+        let elapsed = self.channel.now() - begun;
+        observer.event(Event::Erased {
+            range: told,
+            elapsed,
+        });
+        Ok(())
+    }
+
+    /// Erases the whole chip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Guarded`] unless `force`, and what the link and the chip say.
+    pub async fn erase_flash(
+        &mut self,
+        options: &FlashOptions,
+        force: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        if !force {
+            self.guard_erase(None).await?;
+        }
+        let flash = self.attach_sized(options, observer).await?;
+        let size = flash.size.min(u64::from(u32::MAX)) as u32;
+        observer.event(Event::Erasing { range: None });
+        let begun = self.channel.now();
+        if self.device.secure_download {
+            // No register can be written: the loader erases what it knows of.
+            self.tell_size(size).await?;
+            self.erase_range(0..size, observer).await?;
+        } else {
+            let seconds = flash.size.div_ceil(1 << 20) * CHIP_ERASE_SECONDS_PER_MB;
+            observer.event(Event::Notice(Notice::Slow {
+                what: SlowJob::ChipErase,
+                seconds,
+            }));
+            self.unfinished = Some(0..size);
+            let limit = self
+                .channel
+                .timeouts
+                .chip_erase
+                .max(self.channel.timeouts.max);
+            let mut controller = self.spi_begin().await?;
+            self.spi_erase(&mut controller, None, limit).await?;
+            self.spi_end(controller).await?;
+            self.unfinished = None;
+        }
+        let elapsed = self.channel.now() - begun;
+        observer.event(Event::Erased {
+            range: None,
+            elapsed,
+        });
+        Ok(())
+    }
+
+    /// Erases a sector-aligned range through the loader, in pieces that show progress and keep
+    /// time-outs short.
+    async fn erase_range(
+        &mut self,
+        range: std::ops::Range<u32>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let line = Line::uart(self.channel.link().baud(), Default::default());
+        let rules = StreamRules::new(self.chip, false, line);
+        let total = u64::from(range.end - range.start);
+        let meter = Meter::new(Step::Erase, range.start, total);
+        self.unfinished = Some(range.clone());
+        meter.at(range.start, observer);
+        for piece in streams(range, &rules) {
+            let (start, length) = (piece.range.start, piece.length());
+            let (asked, rest) = erase_request(self.chip.rom.erase, start, length);
+            if rest > 0 {
+                self.erase_by_register(piece.range.end - rest, rest).await?;
+            }
+            let block_size = self.chip.rom.flash_block;
+            let begin = Begin {
+                erase_size: asked,
+                blocks: asked.div_ceil(block_size),
+                block_size,
+                offset: start,
+                encrypted: (self.chip.rom.begin_words > 4).then_some(false),
+            };
+            let timeout = self.channel.timeouts.erase(length);
+            let command = Command::FlashBegin(begin);
+            self.channel
+                .query(&command, 0, timeout, "erasing flash")
+                .await?;
+            meter.at(piece.range.end, observer);
+        }
+        self.unfinished = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+use std::io;
+
+use guru_image::ReadError;
+use guru_link::LinkError;
+use guru_wire::{ErrorCode, Opcode};
+use thiserror::Error;
+
+/// Why a session cannot do what it was asked to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The port failed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The chip did not answer SYNC.
+    #[error("{port}: no answer from a chip's loader: {reason}")]
+    Connect {
+        /// Name of the port.
+        port: String,
+        /// What the boot log and the line tell.
+        reason: ConnectFailure,
+    },
+    /// The chip is not the one that was named.
+    #[error("this chip is an {found}, not an {named}")]
+    WrongChip {
+        /// Chip that was named.
+        named: &'static str,
+        /// Chip that answers.
+        found: String,
+    },
+    /// The chip cannot be told.
+    #[error("this chip is not known: {0}")]
+    UnknownChip(String),
+    /// The chip refused a command.
+    #[error("the chip refused {opcode} while {doing} ({code})")]
+    Refused {
+        /// What the session was doing.
+        doing: String,
+        /// Command that was refused.
+        opcode: Opcode,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// The ROM does not know a command.
+    #[error("the chip's loader does not know {opcode}")]
+    Unsupported {
+        /// The command.
+        opcode: Opcode,
+    },
+    /// No answer came, or only damaged ones, however often it was asked.
+    #[error("no {fault} answer to {opcode} while {doing}")]
+    NoAnswer {
+        /// What the session was doing.
+        doing: String,
+        /// Command without an answer.
+        opcode: Opcode,
+        /// `complete` or `undamaged`: what the answers lacked.
+        fault: &'static str,
+    },
+    /// This chip, mode or option does not allow it.
+    #[error("{0}")]
+    NotPossible(String),
+    /// A request that cannot be right; nothing was sent.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A file is larger than the room in flash.
+    #[error(
+        "'{file}' ({length} bytes at 0x{address:08x}) does not fit into {flash} bytes of flash"
+    )]
+    DoesNotFit {
+        /// Name of the file.
+        file: String,
+        /// Bytes.
+        length: u64,
+        /// First byte in flash.
+        address: u32,
+        /// Size of the flash in bytes.
+        flash: u64,
+    },
+    /// An image at the bootloader's place is for another chip or revision.
+    #[error("'{file}': {reason}")]
+    ImageMismatch {
+        /// Name of the file.
+        file: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A security feature forbids it; `--force` overrides.
+    #[error("{reason}")]
+    Guarded {
+        /// What would break.
+        reason: String,
+    },
+    /// The flash does not hold what was written.
+    #[error("'{file}' at 0x{address:08x}: the flash holds something else than was written")]
+    VerifyFailed {
+        /// Name of the file.
+        file: String,
+        /// First byte in flash.
+        address: u32,
+        /// Digest of the file, hexadecimal; empty where it was compared byte by byte.
+        expected: String,
+        /// Digest of the flash, hexadecimal; empty where it was compared byte by byte.
+        found: String,
+    },
+    /// `verify-flash` found differences.
+    #[error("{failed} of {files} files differ from the flash")]
+    Differs {
+        /// Files that differ.
+        failed: usize,
+        /// Files in all.
+        files: usize,
+    },
+    /// `--guard` found a change outside of the written range.
+    #[error(
+        "contents outside of the written range changed, within {length} bytes at 0x{start:08x}"
+    )]
+    NeighbourChanged {
+        /// First byte of the smallest range that is known to have changed.
+        start: u32,
+        /// Number of bytes.
+        length: u32,
+    },
+    /// The line is too bad even for one sector at a time.
+    #[error("the line is too bad: 0x{address:08x} could not be {what} in {attempts} attempts")]
+    LineTooBad {
+        /// Where it stopped.
+        address: u32,
+        /// `written` or `read`.
+        what: &'static str,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// After the link was lost, another chip answered.
+    #[error("after the connection was lost another chip answers: MAC {found}, not {expected}")]
+    OtherDevice {
+        /// MAC of the chip that was there.
+        expected: String,
+        /// MAC of the chip that is there.
+        found: String,
+    },
+    /// A file that is to be written to flash cannot be read.
+    #[error(transparent)]
+    Source(#[from] ReadError),
+    /// What is read cannot be stored.
+    #[error("what was read cannot be stored")]
+    Sink(#[source] io::Error),
+}
+
+/// What the boot log and the line tell about a chip that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Nothing came back at all.
+    Silence,
+    /// Bytes came, but no packets and no boot log.
+    Garbage,
+    /// The boot log shows that the chip did not enter its loader.
+    WrongBootMode(u8),
+    /// The boot log shows the loader, but it does not answer: nothing reaches the chip.
+    TxPathDown,
+    /// Packets came that are no answers to SYNC.
+    NoSyncReply,
+}
+
+impl std::fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silence => f.write_str("no serial data received"),
+            Self::Garbage => f.write_str("only noise was received"),
+            Self::WrongBootMode(mode) => write!(
+                f,
+                "wrong boot mode detected (0x{mode:x}): the chip needs to be in download mode"
+            ),
+            Self::TxPathDown => f.write_str(
+                "download mode detected, but no answer to SYNC: the line towards the chip seems \
+                 to be down",
+            ),
+            Self::NoSyncReply => f.write_str("packets were received, but no answer to SYNC"),
+        }
+    }
+}
+
+/// What kind of error it is. Fixes the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request itself is wrong.
+    Usage,
+    /// The port cannot be opened or used.
+    Port,
+    /// No chip answers, or another one than was named.
+    Connect,
+    /// The chip refused or stopped answering.
+    Device,
+    /// The contents are not what they should be.
+    Verify,
+    /// A security feature or the chip's mode forbids it.
+    Forbidden,
+    /// A file cannot be read or written.
+    File,
+    /// The user asked to stop.
+    Cancelled,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Link(LinkError::Cancelled) => ErrorKind::Cancelled,
+            Self::Link(LinkError::BadAddress { .. }) => ErrorKind::Usage,
+            Self::Link(_) => ErrorKind::Port,
+            Self::Connect { .. }
+            | Self::WrongChip { .. }
+            | Self::UnknownChip(_)
+            | Self::OtherDevice { .. } => ErrorKind::Connect,
+            Self::Refused { .. }
+            | Self::Unsupported { .. }
+            | Self::NoAnswer { .. }
+            | Self::LineTooBad { .. } => ErrorKind::Device,
+            Self::NotPossible(_) | Self::Guarded { .. } => ErrorKind::Forbidden,
+            Self::BadRequest(_) | Self::DoesNotFit { .. } | Self::ImageMismatch { .. } => {
+                ErrorKind::Usage
+            }
+            Self::VerifyFailed { .. } | Self::Differs { .. } | Self::NeighbourChanged { .. } => {
+                ErrorKind::Verify
+            }
+            Self::Source(_) | Self::Sink(_) => ErrorKind::File,
+        }
+    }
+
+    /// Name of the hint in `chips/hints.toml` that helps with this error.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Link(LinkError::NotFound { .. }) => "port.not-found",
+            Self::Link(LinkError::Busy { .. }) => "port.busy",
+            Self::Link(LinkError::Permission { .. }) => "port.permission",
+            Self::Link(LinkError::Lost(_)) => "link.lost",
+            Self::Link(LinkError::Baud(_)) => "port.baud",
+            Self::Link(LinkError::NoLines) => "port.no-lines",
+            Self::Link(_) => return None,
+            Self::Connect { reason, .. } => match reason {
+                ConnectFailure::Silence => "connect.no-answer",
+                ConnectFailure::Garbage => "connect.garbage",
+                ConnectFailure::WrongBootMode(_) => "connect.wrong-boot-mode",
+                ConnectFailure::TxPathDown => "connect.tx-path-down",
+                ConnectFailure::NoSyncReply => "connect.no-sync-reply",
+            },
+            Self::WrongChip { .. } => "chip.mismatch",
+            Self::UnknownChip(_) => "chip.unknown",
+            Self::NoAnswer { .. } | Self::LineTooBad { .. } => "write.line-errors",
+            Self::DoesNotFit { .. } => "flash.too-small",
+            Self::ImageMismatch { .. } => "image.other-chip",
+            Self::Guarded { .. } => "security.guard",
+            Self::VerifyFailed { .. } => "write.verify-failed",
+            Self::NeighbourChanged { .. } => "write.neighbour",
+            Self::Refused { .. } => "device.refused",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,242 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{DeviceInfo, Notice};
+
+/// What a session tells while it works. Nothing in it is meant for a terminal: the program
+/// renders it as text, as a progress bar, or as JSON.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A port is tried.
+    Connecting {
+        /// Name of the port.
+        port: String,
+    },
+    /// An attempt to reach the loader failed; another one follows.
+    ConnectAttempt {
+        /// Number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// The loader answers; now it is asked which chip it is.
+    DetectingChip,
+    /// The chip is known.
+    Connected(Box<DeviceInfo>),
+    /// The baud rate is being changed.
+    ChangingBaud {
+        /// New rate in bits per second.
+        baud: u32,
+    },
+    /// The baud rate was changed and the chip answers at it.
+    BaudChanged {
+        /// Present rate in bits per second.
+        baud: u32,
+    },
+    /// The flash is connected by the pads that eFuse names (ESP32 without a stub).
+    AttachingFromEfuse {
+        /// CLK, Q, D, HD, CS.
+        pads: [u8; 5],
+    },
+    /// The flash is connected by the chip's default pads.
+    AttachingDefault,
+    /// The size of the flash is being found and told to the loader.
+    ConfiguringFlash,
+    /// The size of the flash, as its JEDEC id says.
+    FlashSizeDetected {
+        /// Label, such as `4MB`.
+        label: &'static str,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The flash parameters in an image header were changed.
+    HeaderPatched {
+        /// Header bytes 2 and 3 as one big-endian number.
+        parameters: u16,
+        /// Whether the appended SHA-256 was renewed.
+        digest_updated: bool,
+    },
+    /// A file's turn.
+    FileBegins {
+        /// Name of the file.
+        name: String,
+        /// First byte in flash.
+        address: u32,
+        /// Bytes of the file.
+        length: u32,
+        /// Number of files in this job.
+        files: usize,
+    },
+    /// The range that a file's write erases.
+    EraseRange {
+        /// First byte, sector-aligned.
+        start: u32,
+        /// Last byte, inclusive.
+        end: u32,
+        /// Address asked for, when it is not sector-aligned: what lies before it is lost.
+        unaligned: Option<u32>,
+    },
+    /// Contents were found in place; nothing is written there.
+    Unchanged {
+        /// First byte.
+        address: u32,
+        /// Bytes.
+        length: u32,
+        /// Whether that is the whole file.
+        whole_file: bool,
+    },
+    /// Progress of a job's present step.
+    Progress(Progress),
+    /// A file was written.
+    Wrote {
+        /// Name of the file.
+        name: String,
+        /// First byte in flash.
+        address: u32,
+        /// Bytes written, padding included; unchanged parts apart.
+        bytes: u64,
+        /// Bytes sent, if the data went compressed.
+        compressed: Option<u64>,
+        /// Time by the link's clock.
+        elapsed: Duration,
+    },
+    /// A file's digest is being asked for.
+    Verifying {
+        /// Name of the file.
+        name: String,
+        /// First byte in flash.
+        address: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// A file's digest matches.
+    Verified {
+        /// Name of the file.
+        name: String,
+        /// First byte in flash.
+        address: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// A file's digest does not match. The job goes on with the next file.
+    Mismatch {
+        /// Name of the file.
+        name: String,
+        /// First byte in flash.
+        address: u32,
+        /// Bytes.
+        length: u32,
+        /// Digest of the file, hexadecimal.
+        expected: String,
+        /// Digest of the flash, hexadecimal.
+        found: String,
+    },
+    /// Bytes of a mismatching region that differ (`verify-flash --diff`).
+    Differences {
+        /// Number of bytes that differ.
+        count: usize,
+        /// Address, byte in flash, byte in the file.
+        bytes: Vec<(u32, u8, u8)>,
+    },
+    /// Flash was read.
+    ReadDone {
+        /// First byte.
+        address: u32,
+        /// Bytes.
+        bytes: u64,
+        /// Bytes found in an earlier, interrupted read's file and proved by digest.
+        resumed: u64,
+        /// Whether the contents were proved by digest.
+        verified: bool,
+        /// Time by the link's clock.
+        elapsed: Duration,
+    },
+    /// Flash is being erased.
+    Erasing {
+        /// `None`: the whole chip.
+        range: Option<(u32, u32)>,
+    },
+    /// Flash was erased.
+    Erased {
+        /// First byte and length; `None`: the whole chip.
+        range: Option<(u32, u32)>,
+        /// Time by the link's clock.
+        elapsed: Duration,
+    },
+    /// The line damages what passes over it: the write or read goes on more carefully.
+    LineFault {
+        /// What happened.
+        fault: String,
+        /// Faults so far.
+        count: u32,
+    },
+    /// The port went away; it is being opened again.
+    LinkLost {
+        /// Number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// The chip was left in this way.
+    Leaving(Leaving),
+    /// Something that a person should know.
+    Notice(Notice),
+}
+
+/// Progress of a job's present step.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Progress {
+    /// What is being done.
+    pub step: Step,
+    /// Flash address reached.
+    pub address: u32,
+    /// Bytes of contents done.
+    pub done: u64,
+    /// Bytes of contents in all.
+    pub total: u64,
+    /// Bytes that went over the line so far for this step, for writes in compressed form.
+    pub sent: u64,
+    /// Estimate of what goes over the line in all.
+    pub to_send: u64,
+}
+
+/// A step with progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Erasing flash.
+    Erase,
+    /// Reading flash.
+    Read,
+    /// Comparing flash with contents.
+    Verify,
+    /// Writing flash.
+    Write,
+}
+
+/// How the chip was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    /// Reset by RTS; the application runs.
+    HardReset,
+    /// Reset by a custom sequence.
+    CustomReset,
+    /// Reset by its watchdog.
+    WatchdogReset,
+    /// The application was started without a reset (ESP8266).
+    SoftReset,
+    /// Left in the ROM loader.
+    InLoader,
+}
+
+/// Takes events. A closure is one.
+pub trait Observer {
+    /// Something happened.
+    fn event(&mut self, event: Event);
+}
+
+impl<F: FnMut(Event)> Observer for F {
+    fn event(&mut self, event: Event) {
+        self(event);
+    }
+}

@@ -1,0 +1,345 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something that a person should know, without being an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "notice", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Notice {
+    /// No reset was made; the chip must be in its loader already.
+    NoReset,
+    /// The port has no control lines, so the chip was not reset.
+    NotReset {
+        /// Name of the port.
+        port: String,
+    },
+    /// Detection found a chip id or magic number that is not the named chip's.
+    UnexpectedChip {
+        /// Name of the chip that was named.
+        chip: String,
+        /// What detection read.
+        read: String,
+    },
+    /// The crystal differs by more than 1 MHz from the nearest that the chip can have.
+    OddCrystal {
+        /// Estimate in kHz.
+        estimated_khz: u32,
+        /// Taken frequency in MHz.
+        taken_mhz: u8,
+    },
+    /// The chip is in Secure Download Mode: little can be asked and nothing verified.
+    SecureDownload,
+    /// No sensible answer from the flash.
+    FlashNotConnected {
+        /// JEDEC id that was read.
+        id: u32,
+        /// Whether the user named the pins.
+        custom_pins: bool,
+    },
+    /// An XMC flash was in a state that needed its start-up sequence again.
+    XmcStartUp {
+        /// Whether the sequence helped.
+        fixed: bool,
+    },
+    /// The flash size could not be found by id; this one is taken.
+    FlashSizeAssumed {
+        /// JEDEC id that was read.
+        id: u32,
+        /// Label of the size taken.
+        label: &'static str,
+    },
+    /// Beyond 16 MB not everything works without a stub that has 32-bit addresses.
+    LargeFlash,
+    /// In ROM mode a wrong size makes a write fail.
+    SetFlashSizeIfFails,
+    /// An image is for another chip or revision; it is not the bootloader's place, or `--force`
+    /// was given.
+    ImageMismatch {
+        /// Name of the file.
+        file: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Security features are on, so the image header is left alone.
+    HeaderKept,
+    /// The file does not start with an image, so the flash parameters cannot be changed.
+    NotAnImage {
+        /// Name of the file.
+        file: String,
+    },
+    /// The image does not verify, so the flash parameters are not changed.
+    InvalidImage {
+        /// Name of the file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An empty file is skipped.
+    EmptyFile {
+        /// Name of the file.
+        file: String,
+    },
+    /// Compression does not make the data smaller; they go raw.
+    NotCompressible {
+        /// Name of the file.
+        file: String,
+    },
+    /// Bytes that share the first or last sector with the file are erased with it.
+    SharedSector {
+        /// First byte that is lost.
+        start: u32,
+        /// Number of bytes.
+        length: u32,
+    },
+    /// What was written or read is not verified.
+    NotVerified {
+        /// Why not.
+        reason: Unverified,
+    },
+    /// This takes long.
+    Slow {
+        /// What it is.
+        what: SlowJob,
+        /// Estimate in seconds.
+        seconds: u64,
+    },
+    /// The line is bad: the rest goes in short raw streams.
+    Careful,
+    /// The baud rate was lowered because of repeated errors.
+    BaudLowered {
+        /// New rate in bits per second.
+        baud: u32,
+    },
+    /// The rate asked for did not work; the session goes on at the old one.
+    BaudRefused {
+        /// Rate asked for in bits per second.
+        asked: u32,
+        /// Present rate in bits per second.
+        baud: u32,
+    },
+    /// Contents outside of the written range changed (`--guard`).
+    NeighbourChanged {
+        /// First byte of the smallest range that is known to have changed.
+        start: u32,
+        /// Number of bytes.
+        length: u32,
+    },
+    /// The file of an interrupted read does not match the flash and is read again.
+    PartNotReused,
+    /// An option does not apply and is ignored.
+    Ignored {
+        /// Name of the option.
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// `chip-id` on a chip that has none.
+    NoChipId {
+        /// Name of the chip.
+        chip: &'static str,
+    },
+    /// Pins named for the flash are the USB's.
+    UsbPins {
+        /// The pins.
+        pins: Vec<u8>,
+    },
+    /// The stub is not used.
+    NoStub,
+}
+
+/// Why contents are not verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unverified {
+    /// The ROM has no digest command; `--verify` reads everything back.
+    NoDigest,
+    /// Reading back would give plain text of what is encrypted.
+    Encrypted,
+    /// Secure Download Mode answers no digest.
+    SecureDownload,
+    /// `--no-verify` was given.
+    NotAsked,
+}
+
+/// A job that takes long on this chip and in this mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlowJob {
+    /// Reading 64 bytes a command.
+    RomRead,
+    /// Reading through the SPI controller's registers.
+    RegisterRead,
+    /// Erasing the whole chip.
+    ChipErase,
+}
+
+/// How much a notice matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// Something may go wrong.
+    Warning,
+}
+
+impl Notice {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::NotReset { .. }
+            | Self::UnexpectedChip { .. }
+            | Self::OddCrystal { .. }
+            | Self::FlashNotConnected { .. }
+            | Self::XmcStartUp { .. }
+            | Self::FlashSizeAssumed { .. }
+            | Self::NotAnImage { .. }
+            | Self::InvalidImage { .. }
+            | Self::EmptyFile { .. }
+            | Self::NeighbourChanged { .. }
+            | Self::BaudRefused { .. }
+            | Self::BaudLowered { .. }
+            | Self::Careful
+            | Self::NoChipId { .. }
+            | Self::UsbPins { .. } => Severity::Warning,
+            _ => Severity::Note,
+        }
+    }
+}
+
+impl fmt::Display for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoDigest => "this chip's ROM has no digest command (--verify reads it back)",
+            Self::Encrypted => "the flash is encrypted",
+            Self::SecureDownload => "the chip is in Secure Download Mode",
+            Self::NotAsked => "--no-verify was given",
+        })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoReset => f.write_str("the chip is not reset; it must be in its loader already"),
+            Self::NotReset { port } => write!(
+                f,
+                "the chip was not reset: {port} has no DTR and RTS; put it into download mode by \
+                 hand and use --before no-reset --after no-reset"
+            ),
+            Self::UnexpectedChip { chip, read } => write!(
+                f,
+                "this does not look like an {chip} (read {read}); going on all the same"
+            ),
+            Self::OddCrystal {
+                estimated_khz,
+                taken_mhz,
+            } => write!(
+                f,
+                "the crystal seems to be {}.{:02} MHz, which no such chip has; {taken_mhz} MHz is \
+                 taken",
+                estimated_khz / 1000,
+                estimated_khz % 1000 / 10
+            ),
+            Self::SecureDownload => f.write_str(
+                "the chip is in Secure Download Mode: it can be written, but neither read nor \
+                 verified",
+            ),
+            Self::FlashNotConnected { id, custom_pins } => {
+                write!(f, "no flash answers (JEDEC id 0x{id:06x})")?;
+                if *custom_pins {
+                    f.write_str("; check the pins given with --spi-connection")?;
+                }
+                Ok(())
+            }
+            Self::XmcStartUp { fixed: true } => {
+                f.write_str("the XMC flash had started up wrongly; that was repaired")
+            }
+            Self::XmcStartUp { fixed: false } => {
+                f.write_str("the XMC flash has started up wrongly and could not be repaired")
+            }
+            Self::FlashSizeAssumed { id, label } => write!(
+                f,
+                "the flash size cannot be told from JEDEC id 0x{id:06x}; {label} is taken \
+                 (--flash-size sets it)"
+            ),
+            Self::LargeFlash => {
+                f.write_str("flash beyond 16 MB is not fully supported without a stub")
+            }
+            Self::SetFlashSizeIfFails => {
+                f.write_str("if this fails, set the flash size with --flash-size")
+            }
+            Self::ImageMismatch { file, reason } => write!(f, "{file}: {reason}"),
+            Self::HeaderKept => {
+                f.write_str("security features are on, so the image header is left as it is")
+            }
+            Self::NotAnImage { file } => write!(
+                f,
+                "{file} does not start with a firmware image, so flash parameters are not changed"
+            ),
+            Self::InvalidImage { file, reason } => write!(
+                f,
+                "{file} is not a valid firmware image ({reason}), so flash parameters are not \
+                 changed"
+            ),
+            Self::EmptyFile { file } => write!(f, "{file} is empty and was skipped"),
+            Self::NotCompressible { file } => {
+                write!(
+                    f,
+                    "{file} does not get smaller by compression; it goes as it is"
+                )
+            }
+            Self::SharedSector { start, length } => write!(
+                f,
+                "{length} bytes at 0x{start:08x} share a sector with the file and are erased"
+            ),
+            Self::NotVerified { reason } => write!(f, "not verified, because {reason}"),
+            Self::Slow { what, seconds } => {
+                let what = match what {
+                    SlowJob::RomRead => "reading through the ROM loader, 64 bytes at a time,",
+                    SlowJob::RegisterRead => "reading through the SPI controller's registers",
+                    SlowJob::ChipErase => "erasing the whole chip",
+                };
+                let minutes = seconds / 60;
+                if minutes > 1 {
+                    write!(f, "{what} takes about {minutes} minutes")
+                } else {
+                    write!(f, "{what} takes about {seconds} seconds")
+                }
+            }
+            Self::Careful => {
+                f.write_str("the line damages data: going on in short streams, without compression")
+            }
+            Self::BaudLowered { baud } => {
+                write!(f, "going on at {baud} baud because of repeated errors")
+            }
+            Self::BaudRefused { asked, baud } => {
+                write!(
+                    f,
+                    "the chip does not answer at {asked} baud; going on at {baud}"
+                )
+            }
+            Self::NeighbourChanged { start, length } => write!(
+                f,
+                "contents outside of the written range changed, within {length} bytes at \
+                 0x{start:08x}"
+            ),
+            Self::PartNotReused => f.write_str(
+                "the file of the interrupted read does not match the flash; reading from the start",
+            ),
+            Self::Ignored { option, reason } => write!(f, "{option} is ignored: {reason}"),
+            Self::NoChipId { chip } => write!(f, "{chip} has no chip id; its MAC is shown instead"),
+            Self::UsbPins { pins } => {
+                f.write_str("the chip's USB uses GPIO")?;
+                for pin in pins {
+                    write!(f, " {pin}")?;
+                }
+                f.write_str("; consider other pins for the flash")
+            }
+            Self::NoStub => {
+                f.write_str("there is no flasher stub yet; the ROM loader does the work")
+            }
+        }
+    }
+}

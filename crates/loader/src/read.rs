@@ -1,0 +1,549 @@
+//! Flash into a file, proved by digest where the ROM has one.
+
+use std::io;
+use std::ops::Range;
+
+use guru_link::{Instant, Link};
+use guru_plan::sector_floor;
+use guru_wire::{Command, Opcode};
+use md5::{Digest, Md5};
+
+use crate::channel::Fault;
+use crate::digest::Placed;
+use crate::event::Step;
+use crate::progress::Meter;
+use crate::spi::{Transaction, flash};
+use crate::{Error, Event, FlashOptions, Notice, Observer, Session, SlowJob, Unverified};
+
+/// Bytes of one READ_FLASH_SLOW, or of one transaction with the SPI controller.
+const STEP: u32 = 64;
+
+/// Bytes that are read between two digests at first; more as long as the line is clean.
+const FIRST_CHUNK: u32 = 64 << 10;
+
+/// The most bytes between two digests, so that memory stays bounded.
+const MAX_CHUNK: u32 = 1 << 20;
+
+/// Below this a piece that differs is read again rather than divided, in bytes.
+const SMALLEST_PIECE: u32 = 512;
+
+/// Attempts at one piece on a bad line.
+const PIECE_ATTEMPTS: u32 = 60;
+
+/// What to read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRequest {
+    /// First byte.
+    pub address: u32,
+    /// How much.
+    pub length: ReadLength,
+}
+
+/// How much to read or erase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadLength {
+    /// This many bytes.
+    Bytes(u32),
+    /// Up to the end of the flash, whose size must be known.
+    All,
+}
+
+/// Takes what is read, and may hold the beginning from an earlier, interrupted read.
+pub trait FlashSink {
+    /// Bytes that it holds already.
+    fn existing(&self) -> u64;
+
+    /// Gives back bytes that it holds.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Forgets all behind the first `length` bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Contents in memory.
+impl FlashSink for Vec<u8> {
+    fn existing(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.get(offset..offset.checked_add(buffer.len())?))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        Self::truncate(self, usize::try_from(length).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// How flash is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// READ_FLASH_SLOW.
+    Rom,
+    /// Registers of the SPI controller (ESP8266).
+    Registers,
+}
+
+impl<L: Link> Session<L> {
+    /// Reads flash into `sink`, which gets only what was proved by digest, where the ROM has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPossible`] in Secure Download Mode, [`Error::BadRequest`] for a range outside of
+    /// the flash, [`Error::LineTooBad`], and what link, chip and sink say.
+    pub async fn read_flash(
+        &mut self,
+        options: &FlashOptions,
+        request: ReadRequest,
+        sink: &mut dyn FlashSink,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let way = self.reading_way()?;
+        let flash = self.attach_sized(options, observer).await?;
+        let range = flash_range(request.address, request.length, flash.size)?;
+        self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
+            .await?;
+        let length = range.end - range.start;
+        let (what, seconds) = self.read_estimate(way, length);
+        observer.event(Event::Notice(Notice::Slow { what, seconds }));
+        let begun = self.channel.now();
+        let resumed = self.resume(&range, sink, observer).await?;
+        let mut meter = Meter::new(Step::Read, range.start, u64::from(length));
+        let mut at = range.start + resumed;
+        meter.at(at, observer);
+        let mut chunk = FIRST_CHUNK;
+        while at < range.end {
+            let end = range.end.min(at.saturating_add(chunk));
+            let bytes = self
+                .read_chunk(&(at..end), way, &mut meter, observer)
+                .await?;
+            sink.append(&bytes).map_err(Error::Sink)?;
+            at = end;
+            if self.channel.faults() == 0 {
+                chunk = chunk.saturating_mul(2).min(MAX_CHUNK);
+            } else {
+                chunk = FIRST_CHUNK;
+            }
+        }
+        self.tell_read(range, resumed, begun, observer);
+        Ok(())
+    }
+
+    fn tell_read(
+        &self,
+        range: Range<u32>,
+        resumed: u32,
+        begun: Instant,
+        observer: &mut dyn Observer,
+    ) {
+        let verified = self.has_digest();
+        if !verified {
+            observer.event(Event::Notice(Notice::NotVerified {
+                reason: Unverified::NoDigest,
+            }));
+        }
+        observer.event(Event::ReadDone {
+            address: range.start,
+            bytes: u64::from(range.end - range.start),
+            resumed: u64::from(resumed),
+            verified,
+            elapsed: self.channel.now() - begun,
+        });
+    }
+
+    fn reading_way(&self) -> Result<Way, Error> {
+        if self.answers(Opcode::ReadFlashSlow) {
+            Ok(Way::Rom)
+        } else if self.answers(Opcode::ReadReg) {
+            Ok(Way::Registers)
+        } else {
+            Err(Error::NotPossible(
+                "flash cannot be read in Secure Download Mode".to_owned(),
+            ))
+        }
+    }
+
+    /// How long a read takes, in seconds, by the line alone.
+    fn read_estimate(&self, way: Way, length: u32) -> (SlowJob, u64) {
+        /// Bytes of request and answer with their frames, and round trips, for one step.
+        const ROM_STEP: (u64, u64) = (18 + 78, 1);
+        const REGISTER_STEP: (u64, u64) = (2 * (26 + 14) + 17 * (14 + 14), 19);
+        let (what, (bytes, trips)) = match way {
+            Way::Rom => (SlowJob::RomRead, ROM_STEP),
+            Way::Registers => (SlowJob::RegisterRead, REGISTER_STEP),
+        };
+        let link = self.channel.link();
+        let latency = link.info().capabilities.latency.as_micros() as u64;
+        let baud = u64::from(link.baud().max(1));
+        let step = bytes * 10_000_000 / baud + trips * latency;
+        (what, u64::from(length.div_ceil(STEP)) * step / 1_000_000)
+    }
+
+    /// How much of an earlier read is still what stands in flash.
+    async fn resume(
+        &mut self,
+        range: &Range<u32>,
+        sink: &mut dyn FlashSink,
+        observer: &mut dyn Observer,
+    ) -> Result<u32, Error> {
+        let length = u64::from(range.end - range.start);
+        // Whole sectors: the last bytes of an interrupted write are not to be trusted.
+        let head = sector_floor(sink.existing().min(length) as u32);
+        if head > 0 && self.has_digest() {
+            let mut digest = Md5::new();
+            let mut buffer = vec![0; 64 << 10];
+            let mut at = 0;
+            while at < head {
+                let count = buffer.len().min((head - at) as usize);
+                sink.read_back(u64::from(at), &mut buffer[..count])
+                    .map_err(Error::Sink)?;
+                digest.update(&buffer[..count]);
+                at += count as u32;
+            }
+            let expected = digest.finalize().into();
+            if self
+                .differs(&(range.start..range.start + head), expected)
+                .await?
+                .is_none()
+            {
+                sink.truncate(u64::from(head)).map_err(Error::Sink)?;
+                return Ok(head);
+            }
+        }
+        if sink.existing() > 0 {
+            observer.event(Event::Notice(Notice::PartNotReused));
+            sink.truncate(0).map_err(Error::Sink)?;
+        }
+        Ok(0)
+    }
+
+    /// Reads a range and makes sure of it.
+    async fn read_chunk(
+        &mut self,
+        range: &Range<u32>,
+        way: Way,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = self.read_range(range, way, meter, observer).await?;
+        if self.has_digest() {
+            self.correct(range, &mut bytes, way, meter, observer)
+                .await?;
+        } else if self.channel.faults() > 0 {
+            self.confirm(range, &mut bytes, way, meter, observer)
+                .await?;
+        }
+        Ok(bytes)
+    }
+
+    /// Finds by digest what was read wrongly, and reads it again.
+    async fn correct(
+        &mut self,
+        range: &Range<u32>,
+        bytes: &mut [u8],
+        way: Way,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let mut suspects = vec![(range.clone(), 0)];
+        while let Some((suspect, attempts)) = suspects.pop() {
+            let inside =
+                (suspect.start - range.start) as usize..(suspect.end - range.start) as usize;
+            if !self
+                .has_wrong(&suspect, &bytes[inside.clone()], way, meter, observer)
+                .await?
+            {
+                continue;
+            }
+            if self.channel.faults() == 0 {
+                self.channel.count_fault();
+            }
+            if attempts >= PIECE_ATTEMPTS {
+                let address = suspect.start;
+                return Err(Error::LineTooBad {
+                    address,
+                    what: "read",
+                    attempts,
+                });
+            }
+            let length = suspect.end - suspect.start;
+            if length > SMALLEST_PIECE {
+                let middle = suspect.start + (length / 2).next_multiple_of(STEP);
+                suspects.push((middle..suspect.end, attempts));
+                suspects.push((suspect.start..middle, attempts));
+                continue;
+            }
+            let again = self.read_range(&suspect, way, meter, observer).await?;
+            bytes[inside].copy_from_slice(&again);
+            suspects.push((suspect, attempts + 1));
+        }
+        Ok(())
+    }
+
+    /// Whether bytes differ from flash. The digest command is known to work on multiples of 4; up
+    /// to three bytes at the end are read twice instead.
+    async fn has_wrong(
+        &mut self,
+        range: &Range<u32>,
+        bytes: &[u8],
+        way: Way,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let whole = bytes.len() / 4 * 4;
+        let (head, tail) = bytes.split_at(whole);
+        let middle = range.start + whole as u32;
+        if !head.is_empty() {
+            let expected = Md5::digest(head).into();
+            if self
+                .differs(&(range.start..middle), expected)
+                .await?
+                .is_some()
+            {
+                return Ok(true);
+            }
+        }
+        if tail.is_empty() {
+            return Ok(false);
+        }
+        let again = self
+            .read_range(&(middle..range.end), way, meter, observer)
+            .await?;
+        Ok(again != tail)
+    }
+
+    /// Without a digest, on a line that has shown faults: reads again until two readings of each
+    /// piece agree.
+    async fn confirm(
+        &mut self,
+        range: &Range<u32>,
+        bytes: &mut [u8],
+        way: Way,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        for start in range.clone().step_by(STEP as usize) {
+            let piece = start..range.end.min(start + STEP);
+            let inside = (piece.start - range.start) as usize..(piece.end - range.start) as usize;
+            let mut attempts = 0;
+            loop {
+                let again = self.read_range(&piece, way, meter, observer).await?;
+                if bytes[inside.clone()] == again[..] {
+                    break;
+                }
+                self.channel.count_fault();
+                bytes[inside.clone()].copy_from_slice(&again);
+                attempts += 1;
+                if attempts >= PIECE_ATTEMPTS {
+                    let address = piece.start;
+                    return Err(Error::LineTooBad {
+                        address,
+                        what: "read",
+                        attempts,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_range(
+        &mut self,
+        range: &Range<u32>,
+        way: Way,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
+        let mut at = range.start;
+        let mut failures = 0;
+        while at < range.end {
+            let length = STEP.min(range.end - at);
+            let result = match way {
+                Way::Rom => self.read_slow(at, length).await,
+                Way::Registers => self.read_by_register(at, length).await,
+            };
+            match result {
+                Ok(mut piece) => {
+                    piece.truncate(length as usize);
+                    bytes.append(&mut piece);
+                    at += length;
+                    failures = 0;
+                    meter.sent(u64::from(length), at, observer);
+                }
+                Err(Error::Link(error)) if error.is_lost() => self.recover(observer).await?,
+                Err(error @ (Error::NoAnswer { .. } | Error::Refused { .. })) => {
+                    failures += 1;
+                    if failures > self.options.block_attempts {
+                        return Err(error);
+                    }
+                    self.recover(observer).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
+    }
+
+    async fn read_slow(&mut self, address: u32, length: u32) -> Result<Vec<u8>, Error> {
+        let command = Command::ReadFlashSlow {
+            offset: address,
+            length,
+        };
+        let timeout = self.channel.timeouts.command;
+        let first = self
+            .channel
+            .exchange(&command, STEP as usize, timeout)
+            .await;
+        let answer = match first {
+            Ok(answer) => answer,
+            Err(Fault::Link(error)) => return Err(error.into()),
+            Err(_) => {
+                self.channel.resync().await?;
+                self.channel
+                    .query(&command, STEP as usize, timeout, "reading flash")
+                    .await?
+            }
+        };
+        Ok(answer.data)
+    }
+
+    /// Reads through the SPI controller; a read that begins inside of a word is no matter to it.
+    async fn read_by_register(&mut self, address: u32, length: u32) -> Result<Vec<u8>, Error> {
+        let mut controller = match self.reader.take() {
+            Some(controller) => controller,
+            None => self.spi_begin().await?,
+        };
+        let transaction = Transaction {
+            command: flash::READ,
+            address: Some(address),
+            dummy_bits: 0,
+            read: length as usize,
+        };
+        let bytes = self.spi(&mut controller, transaction).await?;
+        self.reader = Some(controller);
+        Ok(bytes)
+    }
+
+    /// Flash address of the first byte that differs from contents, with flash and file byte;
+    /// reads everything back.
+    pub(crate) async fn first_difference(
+        &mut self,
+        placed: Placed<'_>,
+        range: &Range<u32>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<(u32, u8, u8)>, Error> {
+        let all = self.differences(placed, range, 1, observer).await?;
+        Ok(all.into_iter().next())
+    }
+
+    /// Bytes that differ from contents, at most `limit`: address, flash, file.
+    pub(crate) async fn differences(
+        &mut self,
+        placed: Placed<'_>,
+        range: &Range<u32>,
+        limit: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<(u32, u8, u8)>, Error> {
+        let way = self.reading_way()?;
+        let length = range.end - range.start;
+        if way == Way::Registers {
+            let (what, seconds) = self.read_estimate(way, length);
+            observer.event(Event::Notice(Notice::Slow { what, seconds }));
+        }
+        let mut meter = Meter::new(Step::Verify, range.start, u64::from(length));
+        let mut found = Vec::new();
+        let mut expected = vec![0; FIRST_CHUNK as usize];
+        for start in range.clone().step_by(FIRST_CHUNK as usize) {
+            let part = start..range.end.min(start.saturating_add(FIRST_CHUNK));
+            let bytes = self.read_chunk(&part, way, &mut meter, observer).await?;
+            let expected = &mut expected[..bytes.len()];
+            placed
+                .contents
+                .read_at(placed.inside(&part).start, expected)?;
+            let pairs = (start..).zip(bytes.iter().zip(expected.iter()));
+            found.extend(
+                pairs
+                    .filter(|(_, (flash, file))| flash != file)
+                    .map(|(at, (a, b))| (at, *a, *b)),
+            );
+            if found.len() >= limit {
+                found.truncate(limit);
+                break;
+            }
+        }
+        self.end_register_read().await?;
+        Ok(found)
+    }
+
+    /// Gives the SPI controller back to the ROM after reading by registers.
+    pub(crate) async fn end_register_read(&mut self) -> Result<(), Error> {
+        match self.reader.take() {
+            Some(controller) => self.spi_end(controller).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Flash addresses of a request, checked against the size of the flash in bytes.
+pub(crate) fn flash_range(
+    address: u32,
+    length: ReadLength,
+    size: u64,
+) -> Result<Range<u32>, Error> {
+    let end = match length {
+        ReadLength::Bytes(length) => u64::from(address) + u64::from(length),
+        ReadLength::All => size,
+    };
+    match u32::try_from(end) {
+        Ok(end) if u64::from(end) <= size && address <= end => Ok(address..end),
+        _ => Err(Error::BadRequest(format!(
+            "0x{address:x} to 0x{end:x} is not inside of the flash, which has {size} bytes \
+             (0x{size:x})"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_must_lie_inside_of_the_flash() {
+        let size = 4 << 20;
+        assert_eq!(
+            flash_range(0x1000, ReadLength::All, size).unwrap(),
+            0x1000..0x40_0000
+        );
+        assert_eq!(flash_range(0, ReadLength::Bytes(16), size).unwrap(), 0..16);
+        assert!(flash_range(0x3F_FFFF, ReadLength::Bytes(2), size).is_err());
+        assert!(flash_range(u32::MAX, ReadLength::Bytes(u32::MAX), size).is_err());
+        assert!(flash_range(0x40_0001, ReadLength::All, size).is_err());
+    }
+}

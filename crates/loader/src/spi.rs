@@ -1,0 +1,274 @@
+//! Flash commands through the registers of the SPI controller, for what the ROM has no command
+//! for.
+
+use std::time::Duration;
+
+use guru_chip::SpiLengths;
+use guru_link::Link;
+
+use crate::{Error, Session};
+
+/// USER: phases of a transaction.
+const USR_COMMAND: u32 = 1 << 31;
+const USR_ADDR: u32 = 1 << 30;
+const USR_DUMMY: u32 = 1 << 29;
+const USR_MISO: u32 = 1 << 28;
+/// CMD: starts a transaction; 0 when it is done.
+const CMD_USR: u32 = 1 << 18;
+/// USER1: length of the address in bits minus one.
+const ADDR_LEN_SHIFT: u32 = 26;
+/// USER2: length of the command in bits minus one.
+const COMMAND_8_BITS: u32 = 7 << 28;
+/// Bytes in the data words.
+const MAX_DATA: usize = 64;
+/// How often a transaction is looked at until it must be done.
+const POLLS: u32 = 10;
+
+/// Commands that every serial NOR flash knows.
+pub(crate) mod flash {
+    pub const WRITE_ENABLE: u8 = 0x06;
+    pub const READ_STATUS: u8 = 0x05;
+    pub const READ: u8 = 0x03;
+    pub const READ_ID: u8 = 0x9F;
+    pub const READ_SFDP: u8 = 0x5A;
+    pub const SECTOR_ERASE: u8 = 0x20;
+    pub const CHIP_ERASE: u8 = 0xC7;
+    pub const RESET_ENABLE: u8 = 0x66;
+    pub const RESET: u8 = 0x99;
+    pub const POWER_DOWN: u8 = 0xB9;
+    pub const RELEASE_POWER_DOWN: u8 = 0xAB;
+    /// Status register 1: erase or program under way.
+    pub const BUSY: u32 = 1;
+}
+
+/// One transaction with the flash.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Transaction {
+    /// Command byte.
+    pub command: u8,
+    /// 24-bit address, for commands with one.
+    pub address: Option<u32>,
+    /// Clock cycles between address and data.
+    pub dummy_bits: u8,
+    /// Bytes to read, at most 64.
+    pub read: usize,
+}
+
+/// What stands in the controller's registers, so that what is there already is not written again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Controller {
+    saved: (u32, u32),
+    usr: Option<u32>,
+    usr1: Option<u32>,
+    usr2: Option<u32>,
+    miso: Option<u32>,
+}
+
+impl<L: Link> Session<L> {
+    /// Saves the registers that transactions change.
+    pub(crate) async fn spi_begin(&mut self) -> Result<Controller, Error> {
+        let spi = &self.chip.spi;
+        let saved = (
+            self.read_reg_surely(spi.usr).await?,
+            self.read_reg_surely(spi.usr2).await?,
+        );
+        Ok(Controller {
+            saved,
+            usr: None,
+            usr1: None,
+            usr2: None,
+            miso: None,
+        })
+    }
+
+    /// Puts them back, for the ROM's own flash functions.
+    pub(crate) async fn spi_end(&mut self, controller: Controller) -> Result<(), Error> {
+        let spi = &self.chip.spi;
+        self.write_reg(spi.usr, controller.saved.0).await?;
+        self.write_reg(spi.usr2, controller.saved.1).await
+    }
+
+    /// Makes a transaction and returns what was read.
+    pub(crate) async fn spi(
+        &mut self,
+        controller: &mut Controller,
+        transaction: Transaction,
+    ) -> Result<Vec<u8>, Error> {
+        self.spi_start(controller, transaction).await?;
+        let read = transaction.read.min(MAX_DATA);
+        let mut data = Vec::with_capacity(read.next_multiple_of(4));
+        for word in 0..read.div_ceil(4) as u32 {
+            let address = self.chip.spi.w0 + 4 * word;
+            data.extend_from_slice(&self.read_reg(address).await?.to_le_bytes());
+        }
+        data.truncate(read);
+        Ok(data)
+    }
+
+    /// Makes a transaction; what was read stays in the controller's data words.
+    pub(crate) async fn spi_start(
+        &mut self,
+        controller: &mut Controller,
+        transaction: Transaction,
+    ) -> Result<(), Error> {
+        let spi = &self.chip.spi;
+        let Transaction {
+            command,
+            address,
+            dummy_bits,
+            read,
+        } = transaction;
+        let read = read.min(MAX_DATA);
+        let mut usr = USR_COMMAND;
+        let mut usr1 = 0;
+        if address.is_some() {
+            usr |= USR_ADDR;
+            usr1 |= 23 << ADDR_LEN_SHIFT;
+        }
+        if dummy_bits > 0 {
+            usr |= USR_DUMMY;
+            usr1 |= u32::from(dummy_bits) - 1;
+        }
+        let read_bits = (read as u32 * 8).saturating_sub(1);
+        if read > 0 {
+            usr |= USR_MISO;
+            match spi.lengths {
+                SpiLengths::Registers { miso, .. } => {
+                    self.set(miso, read_bits, |c| &mut c.miso, controller)
+                        .await?;
+                }
+                SpiLengths::InUsr1 => usr1 |= read_bits << 8,
+            }
+        }
+        if usr1 != 0 {
+            self.set(spi.usr1, usr1, |c| &mut c.usr1, controller)
+                .await?;
+        }
+        self.set(spi.usr, usr, |c| &mut c.usr, controller).await?;
+        let usr2 = COMMAND_8_BITS | u32::from(command);
+        self.set(spi.usr2, usr2, |c| &mut c.usr2, controller)
+            .await?;
+        if let Some(address) = address {
+            let address = if spi.address_msb {
+                address << 8
+            } else {
+                address
+            };
+            self.write_reg(spi.addr, address).await?;
+        }
+        self.write_reg(spi.cmd, CMD_USR).await?;
+        self.spi_wait().await
+    }
+
+    async fn set(
+        &mut self,
+        register: u32,
+        value: u32,
+        shadow: impl Fn(&mut Controller) -> &mut Option<u32>,
+        controller: &mut Controller,
+    ) -> Result<(), Error> {
+        if *shadow(controller) != Some(value) {
+            self.write_reg(register, value).await?;
+            // On a line that damages requests nothing is known to have arrived.
+            *shadow(controller) = (self.channel.faults() == 0).then_some(value);
+        }
+        Ok(())
+    }
+
+    async fn spi_wait(&mut self) -> Result<(), Error> {
+        for _ in 0..POLLS {
+            if self.read_reg(self.chip.spi.cmd).await? & CMD_USR == 0 {
+                return Ok(());
+            }
+        }
+        Err(Error::NotPossible(
+            "the SPI controller does not finish a flash command".to_owned(),
+        ))
+    }
+
+    /// A command without address or data.
+    pub(crate) async fn spi_command(
+        &mut self,
+        controller: &mut Controller,
+        command: u8,
+    ) -> Result<(), Error> {
+        self.spi(
+            controller,
+            Transaction {
+                command,
+                ..Transaction::default()
+            },
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// JEDEC id: manufacturer in the low byte, then type, then capacity.
+    pub(crate) async fn spi_flash_id(&mut self, controller: &mut Controller) -> Result<u32, Error> {
+        let mut last = None;
+        loop {
+            let transaction = Transaction {
+                command: flash::READ_ID,
+                read: 3,
+                ..Transaction::default()
+            };
+            let id = self.spi(controller, transaction).await?;
+            let id = id
+                .iter()
+                .rev()
+                .fold(0, |id, byte| id << 8 | u32::from(*byte));
+            if self.channel.faults() == 0 || last == Some(id) {
+                return Ok(id);
+            }
+            last = Some(id);
+        }
+    }
+
+    /// Erases one sector, or the whole chip, and waits until that is done.
+    pub(crate) async fn spi_erase(
+        &mut self,
+        controller: &mut Controller,
+        sector: Option<u32>,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        self.spi_command(controller, flash::WRITE_ENABLE).await?;
+        let command = if sector.is_some() {
+            flash::SECTOR_ERASE
+        } else {
+            flash::CHIP_ERASE
+        };
+        let transaction = Transaction {
+            command,
+            address: sector,
+            ..Transaction::default()
+        };
+        self.spi(controller, transaction).await?;
+        let pause = if sector.is_some() { 5 } else { 200 };
+        let deadline = self.channel.now() + limit;
+        loop {
+            let transaction = Transaction {
+                command: flash::READ_STATUS,
+                read: 1,
+                ..Transaction::default()
+            };
+            let status = self.spi(controller, transaction).await?;
+            if status
+                .first()
+                .is_some_and(|status| u32::from(*status) & flash::BUSY == 0)
+            {
+                return Ok(());
+            }
+            if self.channel.now() > deadline {
+                return Err(Error::NotPossible(format!(
+                    "the flash is still erasing after {} s; it may be slow, worn out or \
+                     write-protected",
+                    limit.as_secs()
+                )));
+            }
+            self.channel
+                .link_mut()
+                .sleep(Duration::from_millis(pause))
+                .await?;
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! One stream of a file: BEGIN, blocks, and what is done when it breaks.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use flate2::{Decompress, FlushDecompress};
+use guru_link::{Link, LinkError};
+use guru_plan::{Form, SECTOR, Stream, erase_request, sector_ceil, sector_floor};
+use guru_wire::{Begin, Command, ErrorCode, Opcode};
+
+use crate::channel::Fault;
+use crate::digest::Placed;
+use crate::progress::Meter;
+use crate::{Error, Event, Notice, Observer, Session};
+
+/// Attempts at one sector on a bad line.
+const SECTOR_ATTEMPTS: u32 = 40;
+
+/// Attempts at what the chip refuses each time with the same reason.
+const REFUSALS: u32 = 3;
+
+/// Why a stream did not come to its end.
+enum Broken {
+    /// It must be begun again. Contents before this address were taken, as far as answers say.
+    Lost { reached: u32, fault: Fault },
+    /// It cannot be mended by beginning again.
+    Fatal(Error),
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// What is sent behind one BEGIN.
+struct Sending<'a> {
+    range: Range<u32>,
+    placed: Placed<'a>,
+    packed: Option<Vec<u8>>,
+    encrypt: bool,
+}
+
+impl<L: Link> Session<L> {
+    /// Brings the contents of a stream into flash. `packed` is its zlib stream, if it goes
+    /// compressed.
+    pub(crate) async fn write_stream(
+        &mut self,
+        placed: Placed<'_>,
+        stream: &Stream,
+        packed: Option<Vec<u8>>,
+        encrypt: bool,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let mut packed = packed.filter(|_| self.line.compress && stream.form == Form::Deflate);
+        let mut at = stream.range.start;
+        let mut failures = 0;
+        let mut refusals = 0;
+        while at < stream.range.end {
+            let end = match packed {
+                Some(_) => stream.range.end,
+                None => stream
+                    .range
+                    .end
+                    .min(at.saturating_add(self.line.max_stream)),
+            };
+            let sending = Sending {
+                range: at..end,
+                placed,
+                packed: packed.take(),
+                encrypt,
+            };
+            let (reached, fault) = match self.send_stream(sending, meter, observer).await {
+                Ok(()) => {
+                    self.line.trust_more();
+                    at = end;
+                    failures = 0;
+                    refusals = 0;
+                    continue;
+                }
+                Err(Broken::Fatal(error)) => return Err(error),
+                Err(Broken::Lost { reached, fault }) => (reached, fault),
+            };
+            refusals = if matches!(fault, Fault::Refused(_)) {
+                refusals + 1
+            } else {
+                0
+            };
+            let refused = match fault {
+                Fault::Refused(code) => Some(code),
+                _ => None,
+            };
+            self.mend(fault, observer).await?;
+            let good = if self.has_digest() && !encrypt {
+                self.good_until(placed, at..reached).await?
+            } else {
+                sector_floor(reached).max(at)
+            };
+            if good > at {
+                at = good;
+                failures = 0;
+                refusals = 0;
+            } else {
+                failures += 1;
+            }
+            meter.at(at, observer);
+            if let Some(code) = refused.filter(|_| refusals >= REFUSALS) {
+                let doing = format!("writing 0x{at:08x}");
+                return Err(Error::Refused {
+                    doing,
+                    opcode: Opcode::FlashData,
+                    code,
+                });
+            }
+            if failures >= SECTOR_ATTEMPTS {
+                let attempts = failures;
+                return Err(Error::LineTooBad {
+                    address: at,
+                    what: "written",
+                    attempts,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// After a stream broke: brings link, framing and rate back, and trusts the line less.
+    pub(crate) async fn mend(
+        &mut self,
+        fault: Fault,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let text = match &fault {
+            Fault::Link(LinkError::Lost(_)) => "the connection was lost".to_owned(),
+            Fault::Link(_) => "the port failed".to_owned(),
+            Fault::Silence => "no answer".to_owned(),
+            Fault::Damaged => "a damaged answer".to_owned(),
+            Fault::Refused(code) => format!("refused ({code})"),
+        };
+        match fault {
+            Fault::Link(error) if error.is_lost() => return self.recover(observer).await,
+            Fault::Link(error) => return Err(error.into()),
+            _ => {}
+        }
+        let count = self.channel.faults();
+        observer.event(Event::LineFault { fault: text, count });
+        match self.channel.resync().await {
+            Ok(true) => {}
+            Ok(false) => return self.recover(observer).await,
+            Err(error) if error.is_lost() => return self.recover(observer).await,
+            Err(error) => return Err(error.into()),
+        }
+        if self.line.trust_less() {
+            observer.event(Event::Notice(Notice::Careful));
+        }
+        let present = self.channel.link().baud();
+        if let Some(baud) = self.line.lower_rate(present, self.channel.faults()) {
+            self.raise_baud_to(baud, observer).await?;
+            let baud = self.channel.link().baud();
+            observer.event(Event::Notice(Notice::BaudLowered { baud }));
+        }
+        Ok(())
+    }
+
+    async fn send_stream(
+        &mut self,
+        sending: Sending<'_>,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Broken> {
+        let Sending {
+            range,
+            placed,
+            packed,
+            encrypt,
+        } = sending;
+        let lost = |reached| move |fault| Broken::Lost { reached, fault };
+        self.begin(&range, packed.as_ref().map(Vec::len), encrypt)
+            .await
+            .map_err(|broken| match broken {
+                Begun::Fault(fault) => lost(range.start)(fault),
+                Begun::Fatal(error) => Broken::Fatal(error),
+            })?;
+        match packed {
+            Some(packed) => self.send_packed(&range, &packed, meter, observer).await,
+            None => self.send_raw(&range, placed, meter, observer).await,
+        }
+    }
+
+    /// BEGIN: erases the sectors of `range` and prepares the ROM for blocks. `packed_len` is the
+    /// length of the zlib stream, for a compressed one.
+    async fn begin(
+        &mut self,
+        range: &Range<u32>,
+        packed_len: Option<usize>,
+        encrypt: bool,
+    ) -> Result<(), Begun> {
+        let block = self.chip.rom.flash_block;
+        let length = range.end - range.start;
+        let sectors = sector_ceil(u64::from(length)) as u32;
+        let (asked, rest) = erase_request(self.chip.rom.erase, range.start, sectors);
+        self.unfinished = Some(match self.unfinished.take() {
+            Some(old) => old.start.min(range.start)..old.end.max(range.start + sectors),
+            None => range.start..range.start + sectors,
+        });
+        if rest > 0 {
+            self.erase_by_register(range.start + sectors - rest, rest)
+                .await
+                .map_err(Begun::Fatal)?;
+        }
+        let bytes = packed_len.map_or(length, |len| len as u32);
+        let begin = Begin {
+            erase_size: asked,
+            blocks: bytes.div_ceil(block),
+            block_size: block,
+            offset: range.start,
+            encrypted: (self.chip.rom.begin_words > 4).then_some(encrypt),
+        };
+        let command = match packed_len {
+            Some(_) => Command::FlashDeflBegin(begin),
+            None => Command::FlashBegin(begin),
+        };
+        let timeout = self.channel.timeouts.erase(sectors);
+        self.channel
+            .exchange(&command, 0, timeout)
+            .await
+            .map_err(Begun::Fault)?;
+        Ok(())
+    }
+
+    async fn send_raw(
+        &mut self,
+        range: &Range<u32>,
+        placed: Placed<'_>,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Broken> {
+        let block = self.chip.rom.flash_block;
+        let timeout = self.channel.timeouts.command;
+        let mut buffer = vec![0; block as usize];
+        let mut sequence = 0;
+        let mut at = range.start;
+        while at < range.end {
+            let length = block.min(range.end - at);
+            // The ROM takes multiples of 4; what is behind the contents stays erased.
+            let buffer = &mut buffer[..length.next_multiple_of(4) as usize];
+            buffer.fill(0xFF);
+            let offset = at - placed.start;
+            placed
+                .contents
+                .read_at(offset, &mut buffer[..length as usize])
+                .map_err(Error::from)?;
+            let mut attempts = self.options.block_attempts.max(1);
+            loop {
+                let command = Command::FlashData {
+                    sequence,
+                    data: buffer,
+                };
+                sequence += 1;
+                match self.channel.exchange(&command, 0, timeout).await {
+                    Ok(_) => break,
+                    // Not taken, but counted: it goes again under the next number.
+                    Err(Fault::Refused(ErrorCode::CHECKSUM)) if attempts > 1 => {
+                        attempts -= 1;
+                        self.channel.count_fault();
+                        let count = self.channel.faults();
+                        let fault = ErrorCode::CHECKSUM.to_string();
+                        observer.event(Event::LineFault { fault, count });
+                    }
+                    Err(fault) => return Err(Broken::Lost { reached: at, fault }),
+                }
+            }
+            at += length;
+            meter.sent(u64::from(length), at, observer);
+        }
+        Ok(())
+    }
+
+    async fn send_packed(
+        &mut self,
+        range: &Range<u32>,
+        packed: &[u8],
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Broken> {
+        let block = self.chip.rom.flash_block as usize;
+        let mut inflated = Inflated::default();
+        let mut unanswered = VecDeque::new();
+        let mut at = range.start;
+        let ahead = self.blocks_ahead();
+        let mut blocks = packed.chunks(block).zip(0..).peekable();
+        loop {
+            while unanswered.len() <= ahead
+                && let Some((data, sequence)) = blocks.next()
+            {
+                let command = Command::FlashDeflData { sequence, data };
+                let length = inflated.by(data).map_err(Broken::Fatal)?;
+                let timeout = self.channel.timeouts.erase_write(length);
+                if let Err(error) = self.channel.send(&command).await {
+                    return Err(Broken::Lost {
+                        reached: at,
+                        fault: Fault::Link(error),
+                    });
+                }
+                unanswered.push_back((length, data.len(), timeout));
+            }
+            let Some((length, sent, timeout)) = unanswered.pop_front() else {
+                return Ok(());
+            };
+            match self
+                .channel
+                .await_answer(Opcode::FlashDeflData, timeout)
+                .await
+            {
+                Ok(_) => {}
+                Err(fault) => return Err(Broken::Lost { reached: at, fault }),
+            }
+            at = range.end.min(at + length);
+            meter.sent(sent as u64, at, observer);
+        }
+    }
+
+    /// Blocks that may be on their way while one is being answered: none, unless the chip is known
+    /// to receive while it works and a whole block fits into what it receives to.
+    fn blocks_ahead(&self) -> usize {
+        let receive = self.chip.rom.receive;
+        let framed = self.chip.rom.flash_block + self.chip.rom.flash_block / 8 + 64;
+        usize::from(receive.ahead && receive.size >= framed && self.channel.faults() == 0)
+    }
+
+    /// Erases sectors through the SPI controller, where BEGIN would erase more than asked.
+    pub(crate) async fn erase_by_register(&mut self, start: u32, length: u32) -> Result<(), Error> {
+        let mut controller = self.spi_begin().await?;
+        let limit = self.channel.timeouts.command;
+        for sector in (start..start + length).step_by(SECTOR as usize) {
+            self.spi_erase(&mut controller, Some(sector), limit).await?;
+        }
+        self.spi_end(controller).await
+    }
+}
+
+enum Begun {
+    Fault(Fault),
+    Fatal(Error),
+}
+
+/// Follows a zlib stream to know how much the chip writes for each block.
+struct Inflated {
+    inflater: Decompress,
+    scratch: Vec<u8>,
+}
+
+impl Default for Inflated {
+    fn default() -> Self {
+        Self {
+            inflater: Decompress::new(true),
+            scratch: vec![0; 32 * 1024],
+        }
+    }
+}
+
+impl Inflated {
+    /// Bytes of contents that `packed` adds.
+    fn by(&mut self, mut packed: &[u8]) -> Result<u32, Error> {
+        let before = self.inflater.total_out();
+        loop {
+            let taken = self.inflater.total_in();
+            let made = self.inflater.total_out();
+            self.inflater
+                .decompress(packed, &mut self.scratch, FlushDecompress::None)
+                .map_err(|error| Error::NotPossible(format!("compression went wrong: {error}")))?;
+            packed = &packed[(self.inflater.total_in() - taken) as usize..];
+            let full = self.inflater.total_out() - made == self.scratch.len() as u64;
+            if !full {
+                break;
+            }
+        }
+        Ok((self.inflater.total_out() - before) as u32)
+    }
+}
