@@ -5,9 +5,11 @@
 //! any Rust and in every test run; and libFuzzer (`fuzz/libfuzzer`).
 
 mod image;
+mod rfc2217;
 mod wire;
 
 pub use image::{hex, image};
+pub use rfc2217::rfc2217;
 pub use wire::{command, response, security_info, slip};
 
 /// A parser under test.
@@ -21,4 +23,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("security_info", security_info),
     ("image", image),
     ("hex", hex),
+    ("rfc2217", rfc2217),
 ];
