@@ -8,7 +8,9 @@ fn example(id: &str) -> Contents {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../examples/hello")
         .join(format!("{id}.bin"));
-    let mut parts = Firmware::open(&path).unwrap().parts;
+    let mut parts = Firmware::open(&path)
+        .expect("the image is in the repository")
+        .parts;
     assert_eq!(parts.len(), 1);
     parts.remove(0).contents
 }

@@ -1,8 +1,8 @@
 //! Real images, and the reference doing the same to the same bytes.
 //!
 //! `GURU_TESTDATA` names the folder with real firmware, `GURU_ESPTOOL` a Python with esptool in
-//! it. What is not there is reported as ignored; with `GURU_REQUIRE_PEERS` of 1 a missing esptool is a
-//! failure (the firmware is too large for the repository, so it may always be missing).
+//! it. What is not there is reported as ignored. With `GURU_REQUIRE_PEERS` of 1 a missing esptool
+//! is a failure; the firmware is too large for the repository and may always be missing.
 
 use std::env;
 use std::error::Error;
