@@ -8,6 +8,7 @@ mod cancel;
 mod clock;
 mod error;
 mod link;
+mod memory;
 mod open;
 mod pace;
 #[cfg(any(unix, windows))]
@@ -22,12 +23,14 @@ mod scratch;
 mod serial;
 mod socket;
 mod tcp;
+pub mod trace;
 
 pub use address::{Address, HostPort, Rfc2217Address};
 pub use cancel::Cancel;
 pub use clock::{Instant, SystemClock, block_on};
 pub use error::LinkError;
 pub use link::{Capabilities, Lines, Link, PortInfo, UsbId};
+pub use memory::{ManualClock, MemoryLink};
 pub use open::{NativeLink, OpenOptions};
 #[cfg(unix)]
 pub use pty::Pty;

@@ -131,8 +131,7 @@ fn network_waits_end_soon_after_being_cancelled() {
     ));
 }
 
-/// A device behind our RFC 2217 server: tells what the client did, and answers each piece of data
-/// with the same bytes. `deaf` answers no request after the negotiation.
+/// A device behind our RFC 2217 server: tells what the client did, and sends its data back.
 struct Rfc2217Device {
     port: u16,
     events: mpsc::Receiver<ServerEvent>,
@@ -155,12 +154,16 @@ impl Rfc2217Device {
                     return;
                 };
                 let _ = segment.send(count);
+                let mut echo = Vec::new();
                 for done in server.receive(&buffer[..count]) {
-                    if let ServerEvent::Data(data) = &done {
-                        server.send(data);
+                    match &done {
+                        ServerEvent::Data(data) => echo.extend_from_slice(data),
+                        ServerEvent::Purge(Purge::Receive) => echo.clear(),
+                        _ => {}
                     }
                     let _ = event.send(done);
                 }
+                server.send(&echo);
             }
         });
         Self {

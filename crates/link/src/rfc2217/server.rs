@@ -53,7 +53,8 @@ impl ModemState {
 /// Give it what the socket receives with [`receive`](Self::receive) and do what it returns; put
 /// what the device sends through [`send`](Self::send); and write what
 /// [`take_output`](Self::take_output) returns to the socket after each of these calls, and once at
-/// the start. Every request is answered as done at once.
+/// the start. Every request is answered as done at once, before the caller does it: what is to be
+/// sent and was not yet when a [`Purge`] comes must be dropped, not sent behind the answer.
 #[derive(Debug)]
 pub struct Server {
     parser: Parser,
