@@ -1,1 +1,3 @@
-//! placeholder
+//! A virtual chip.
+
+pub mod flash;
