@@ -1,3 +1,28 @@
-//! A virtual chip.
+//! A virtual chip: the serial loader of its mask ROM, its flash, its registers and its wires, in
+//! virtual time.
+//!
+//! [`Device`] is the chip without I/O. [`SimLink`] puts it behind the [`guru_link::Link`] that
+//! the loader talks through. What can go wrong on purpose is described in [`fault`].
+//!
+//! Until there are models of the CPUs, code that is sent to RAM, or loaded from flash, is answered
+//! for and reported as not executed ([`Event`]).
 
+mod board;
+mod device;
+mod event;
+pub mod fault;
 pub mod flash;
+mod identity;
+mod link;
+mod memory;
+mod options;
+mod rng;
+mod rom;
+mod spi;
+mod wire;
+
+pub use device::{Device, Next};
+pub use event::{Event, Stats};
+pub use identity::IdentityError;
+pub use link::SimLink;
+pub use options::{Boot, OptionsError, Pace, SCHEME, SimOptions, UsbMode};

@@ -127,7 +127,7 @@ impl Flash {
     }
 
     /// Fills `bytes` from `offset` on; addresses wrap at the size, as they do in the part.
-    pub(super) fn fetch(&self, offset: u32, bytes: &mut [u8]) {
+    pub(crate) fn fetch(&self, offset: u32, bytes: &mut [u8]) {
         let mut cells = self.lock();
         let size = cells.size;
         let mut at = offset % size;
@@ -162,7 +162,7 @@ impl Flash {
     }
 
     /// Makes bits of one byte unable to leave 0.
-    pub(super) fn stick(&self, offset: u32, mask: u8) {
+    pub(crate) fn stick(&self, offset: u32, mask: u8) {
         self.lock().stuck.push((offset, mask));
     }
 
@@ -337,12 +337,7 @@ mod tests {
     #[test]
     fn untouched_flash_reads_erased() {
         let flash = Flash::in_memory(0x10000);
-        assert!(
-            flash
-                .read(0..0x10000)
-                .iter()
-                .all(|byte| *byte == 0xFF)
-        );
+        assert!(flash.read(0..0x10000).iter().all(|byte| *byte == 0xFF));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod part;
 mod sfdp;
 
 pub use cells::{Flash, FlashError};
-pub(crate) use nor::{Counts, Faults, Unit};
+pub(crate) use nor::{Faults, Unit};
 pub use nor::{Nor, Refusal, Work};
 pub use part::{Part, Times, parts};
 

@@ -334,7 +334,10 @@ impl Nor {
             factor => time * factor,
         };
         let operations = self.counts.erase_commands + self.counts.program_commands;
-        let stuck = self.faults.stuck_from.is_some_and(|from| operations >= from);
+        let stuck = self
+            .faults
+            .stuck_from
+            .is_some_and(|from| operations >= from);
         let time = if stuck { FOR_EVER } else { time };
         self.busy_until = now + time;
         Work {
@@ -408,7 +411,10 @@ impl Nor {
         } else if sectors {
             (SECTOR << (level - 1)).min(BLOCK / 2)
         } else {
-            (size / 64).max(BLOCK).checked_shl(level - 1).unwrap_or(size)
+            (size / 64)
+                .max(BLOCK)
+                .checked_shl(level - 1)
+                .unwrap_or(size)
         };
         let len = len.min(size);
         let protected = if bottom { 0..len } else { size - len..size };
@@ -527,7 +533,14 @@ mod tests {
         bench.nor.cells().load(0, &vec![0; 1 << 20]);
         bench.send(&[0x06]);
         bench.send(&[0xC7]);
-        assert!(bench.nor.cells().read(0..1 << 20).iter().all(|byte| *byte == 0xFF));
+        assert!(
+            bench
+                .nor
+                .cells()
+                .read(0..1 << 20)
+                .iter()
+                .all(|byte| *byte == 0xFF)
+        );
     }
 
     #[test]

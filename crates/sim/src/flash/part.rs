@@ -162,7 +162,8 @@ impl Times {
     /// A program command of `len` bytes.
     pub fn program(&self, len: usize) -> Duration {
         let first = Duration::from_micros(u64::from(self.first_byte_us));
-        let rest = Duration::from_nanos(u64::from(self.next_byte_ns) * len.saturating_sub(1) as u64);
+        let rest =
+            Duration::from_nanos(u64::from(self.next_byte_ns) * len.saturating_sub(1) as u64);
         (first + rest).min(Duration::from_micros(u64::from(self.page_us)))
     }
 

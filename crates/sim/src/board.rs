@@ -1,0 +1,257 @@
+//! What the CPU of the chip sees: registers, memory, and the flash on its pins.
+
+use std::time::Duration;
+
+use guru_chip::{Chip, Watchdogs};
+use guru_link::Instant;
+
+use crate::flash::{Nor, Work};
+use crate::identity::Words;
+use crate::memory::Memory;
+use crate::spi::Spi;
+
+/// The peripherals of a chip, and its flash.
+#[derive(Debug)]
+pub(crate) struct Board {
+    pub chip: &'static Chip,
+    pub nor: Nor,
+    pub spi: Spi,
+    pub words: Words,
+    pub memory: Memory,
+    watchdog: Option<Watchdog>,
+    force_download: u32,
+    /// Value of GPIO_STRAP.
+    pub strap: u32,
+    /// Present divider of the UART, in the form of its register.
+    pub clkdiv: u32,
+}
+
+#[derive(Debug)]
+struct Watchdog {
+    map: &'static Watchdogs,
+    config0: u32,
+    config1: u32,
+    protect: u32,
+    swd_config: u32,
+    swd_protect: u32,
+    /// When the RTC watchdog resets the chip.
+    expires: Option<Instant>,
+    /// When the super watchdog does.
+    swd_expires: Option<Instant>,
+}
+
+/// RWDT_CONFIG0: enabled.
+const WDT_ENABLE: u32 = 1 << 31;
+/// RWDT_CONFIG0: what stage 0 does; 3 and above reset something, 5 is the whole chip with its RTC.
+const WDT_STAGE0: u32 = 28;
+/// Frequency of the slow clock that counts the watchdog, in Hz (the internal RC oscillator).
+const SLOW_CLOCK: u64 = 136_000;
+/// How long a chip that was entered over USB-Serial/JTAG lives when nobody silences its
+/// watchdogs. Not documented; long enough for a client that silences them first of all.
+const USB_WATCHDOG: Duration = Duration::from_secs(10);
+
+impl Board {
+    pub fn new(chip: &'static Chip, nor: Nor, words: Words) -> Self {
+        Self {
+            chip,
+            nor,
+            spi: Spi::new(&chip.spi),
+            words,
+            memory: Memory::default(),
+            watchdog: chip.watchdogs.as_ref().map(Watchdog::new),
+            force_download: 0,
+            strap: 0,
+            clkdiv: 0,
+        }
+    }
+
+    /// The chip was reset. `supply` lost: the flash and the always-on registers start anew too.
+    pub fn reset(&mut self, supply: bool) {
+        self.spi = Spi::new(&self.chip.spi);
+        self.watchdog = self.chip.watchdogs.as_ref().map(Watchdog::new);
+        if supply {
+            self.memory.clear();
+            self.force_download = 0;
+            self.nor.power_cycle();
+        }
+    }
+
+    /// When a watchdog resets the chip.
+    pub fn watchdog_expires(&self) -> Option<Instant> {
+        let watchdog = self.watchdog.as_ref()?;
+        [watchdog.expires, watchdog.swd_expires]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The watchdogs that run while the chip is used over its USB-Serial/JTAG.
+    pub fn start_usb_watchdogs(&mut self, now: Instant) {
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.map.swd.is_some()
+        {
+            watchdog.config0 = WDT_ENABLE;
+            watchdog.expires = Some(now + USB_WATCHDOG);
+            watchdog.swd_expires = Some(now + USB_WATCHDOG);
+        }
+    }
+
+    /// Whether software asked for the loader at the next reset.
+    pub fn download_forced(&self) -> bool {
+        let bits = self
+            .chip
+            .strapping
+            .as_ref()
+            .and_then(|map| map.force_download);
+        bits.is_some_and(|bits| self.force_download >> bits.lsb & 1 != 0)
+    }
+
+    pub fn read(&self, address: u32) -> u32 {
+        if let Some(value) = self.spi.read(address) {
+            return value;
+        }
+        if let Some(value) = self.words.read(address) {
+            return value;
+        }
+        if let Some(value) = self.watchdog.as_ref().and_then(|dog| dog.read(address)) {
+            return value;
+        }
+        if let Some(map) = &self.chip.strapping {
+            if address == map.gpio_strap {
+                return self.strap;
+            }
+            if map.force_download.is_some_and(|bits| bits.addr == address) {
+                return self.force_download;
+            }
+        }
+        if address == self.chip.uart.clkdiv {
+            return self.clkdiv;
+        }
+        if address == self.chip.uart.date {
+            return UART_DATE;
+        }
+        if self.in_efuse(address) {
+            return 0;
+        }
+        self.memory.read_word(address)
+    }
+
+    /// Writes a register; a command for the flash returns what it costs.
+    pub fn write(&mut self, address: u32, value: u32, now: Instant) -> Option<Work> {
+        if let Some(work) = self.spi.write(address, value, now, &mut self.nor) {
+            return work;
+        }
+        if self.words.read(address).is_some() || self.in_efuse(address) {
+            return None;
+        }
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.write(address, value, now)
+        {
+            return None;
+        }
+        if let Some(map) = &self.chip.strapping {
+            if address == map.gpio_strap {
+                return None;
+            }
+            if map.force_download.is_some_and(|bits| bits.addr == address) {
+                self.force_download = value;
+                return None;
+            }
+        }
+        if address == self.chip.uart.clkdiv || address == self.chip.uart.date {
+            return None;
+        }
+        self.memory.write(address, &value.to_le_bytes());
+        None
+    }
+
+    fn in_efuse(&self, address: u32) -> bool {
+        let space = &self.chip.efuse;
+        address
+            .checked_sub(space.base)
+            .is_some_and(|offset| offset < space.len)
+    }
+}
+
+/// Any value that is not 0: it is read to find out whether registers can be read.
+const UART_DATE: u32 = 0x2008_2800;
+
+impl Watchdog {
+    fn new(map: &'static Watchdogs) -> Self {
+        Self {
+            map,
+            config0: 0,
+            config1: 0,
+            protect: 0,
+            swd_config: 0,
+            swd_protect: 0,
+            expires: None,
+            swd_expires: None,
+        }
+    }
+
+    fn read(&self, address: u32) -> Option<u32> {
+        Some(match address {
+            _ if address == self.map.config0 => self.config0,
+            _ if address == self.map.config1 => self.config1,
+            _ if address == self.map.protect => self.protect,
+            _ => {
+                let swd = self.map.swd.as_ref()?;
+                match address {
+                    _ if address == swd.config => self.swd_config,
+                    _ if address == swd.protect => self.swd_protect,
+                    _ => return None,
+                }
+            }
+        })
+    }
+
+    /// Takes a write to one of its registers; a locked one keeps its value.
+    fn write(&mut self, address: u32, value: u32, now: Instant) -> bool {
+        let open = self.protect == self.map.key;
+        match address {
+            _ if address == self.map.protect => self.protect = value,
+            _ if address == self.map.config0 => {
+                if open {
+                    self.config0 = value;
+                    self.start(now);
+                }
+            }
+            _ if address == self.map.config1 => {
+                if open {
+                    self.config1 = value;
+                }
+            }
+            _ => {
+                let Some(swd) = &self.map.swd else {
+                    return false;
+                };
+                match address {
+                    _ if address == swd.protect => self.swd_protect = value,
+                    _ if address == swd.config => {
+                        if self.swd_protect == swd.key {
+                            self.swd_config = value;
+                            if value >> swd.auto_feed & 1 != 0 {
+                                self.swd_expires = None;
+                            }
+                        }
+                    }
+                    _ => return false,
+                }
+            }
+        }
+        true
+    }
+
+    fn start(&mut self, now: Instant) {
+        let resets = self.config0 >> WDT_STAGE0 & 7 >= 3;
+        self.expires = if self.config0 & WDT_ENABLE == 0 {
+            None
+        } else if resets && self.map.can_reset {
+            let cycles = u64::from(self.config1);
+            Some(now + Duration::from_micros(cycles * 1_000_000 / SLOW_CLOCK))
+        } else {
+            self.expires
+        };
+    }
+}

@@ -1,0 +1,739 @@
+//! The chip with its wires, without I/O: bytes and line levels in, bytes out, each with its time.
+
+use std::time::Duration;
+
+use guru_chip::{Chip, Revision};
+use guru_link::{Instant, Lines};
+
+use crate::board::Board;
+use crate::event::{Event, Stats};
+use crate::fault::{Disconnect, FaultSpec, Line, When};
+use crate::flash::{Faults, Flash, Nor};
+use crate::identity::{believed_clock, default_crystal};
+use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
+use crate::rom::{Act, Answer, Loader, Receiver, boot_log};
+use crate::wire::{Arrived, Wire, byte_ns, garble, understands};
+
+/// How long EN takes to rise behind its pull-up and capacitor. Because of it a reset sequence
+/// may set its two lines one after the other.
+const EN_RISE: Duration = Duration::from_millis(2);
+/// How long the supply is away after a power loss.
+const POWER_AWAY: Duration = Duration::from_millis(100);
+/// How often the line about a missing image comes.
+const REPEAT: Duration = Duration::from_millis(100);
+/// Receive FIFO of the UART, in bytes, which takes what comes when the ROM does not read.
+const FIFO: usize = 128;
+/// Bytes of 0x55 in a row that let the ROM measure the baud rate.
+const MEASURED: u32 = 8;
+/// A byte over the chip's own USB, in nanoseconds: about 800 KB/s, what full speed gives.
+const USB_BYTE_NS: u64 = 1250;
+/// Bytes to a host that does not read, at the most; what comes then is lost.
+const MAX_UNREAD: usize = 1 << 20;
+const DELIMITER: u8 = 0xC0;
+
+/// A simulated chip with its flash, its USB connection and its clock.
+pub struct Device {
+    chip: &'static Chip,
+    revision: Revision,
+    usb: UsbMode,
+    latency: u64,
+    crystal: u32,
+    log_baud: u32,
+    secure_download: bool,
+    boot_pin_held: bool,
+
+    now: u64,
+    board: Board,
+    loader: Loader,
+    receiver: Receiver,
+    phase: Phase,
+    busy: Option<Busy>,
+    /// Bytes that have come and have not been looked at.
+    ring: Vec<u8>,
+    to_chip: Wire,
+    to_host: Wire,
+    chip_baud: u32,
+    host_baud: u32,
+    measured: Measured,
+
+    dtr: bool,
+    rts: bool,
+    /// USB-Serial/JTAG: the next reset leads into the loader.
+    usb_download: bool,
+    boot_at: Option<(u64, Cause)>,
+    power_fails_at: Option<u64>,
+
+    connected: bool,
+    disconnects: Vec<Disconnect>,
+    stats: Stats,
+    events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// No supply, or held in reset.
+    Off,
+    /// The loader, ready from this time on.
+    Download { ready_at: u64 },
+    /// Out of the loader. A line may be printed again and again.
+    Running { repeat: String, next: u64 },
+}
+
+enum Busy {
+    /// A command is worked on.
+    Command(Answer),
+    /// The rate changes as soon as what was said before has gone out.
+    Baud { at: u64, baud: u32 },
+    /// For ever.
+    Stuck,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Power,
+    Pin,
+    Watchdog,
+    Usb,
+    Software,
+}
+
+/// Measurement of the host's baud rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measured {
+    /// Not yet; so many bytes of 0x55 in a row have been seen.
+    Waiting(u32),
+    Done,
+}
+
+/// When something happens by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// When.
+    pub at: Instant,
+    /// Whether the chip does it unasked and for ever, like the boot log of an empty flash, so
+    /// that nobody should hurry to see it.
+    pub idle: bool,
+}
+
+impl Device {
+    /// A chip as the options say. It is powered at time 0.
+    ///
+    /// # Errors
+    ///
+    /// The options contradict what the chip can be, or the flash file cannot be used.
+    pub fn new(options: &SimOptions) -> Result<Self, OptionsError> {
+        let chip = options.chip;
+        let flash = options.open_flash()?;
+        let faults = &options.faults;
+        for (offset, bit) in &faults.stuck_bits {
+            flash.stick(*offset, 1 << bit);
+        }
+        let mut nor = Nor::new(options.flash_part()?, flash);
+        nor.set_faults(Faults {
+            slow: faults.slow_flash.unwrap_or(0),
+            stuck_from: faults.stuck_flash,
+            power_loss_erase: faults.power_loss_erase,
+            power_loss_program: faults.power_loss_program,
+            absent: faults.no_flash,
+        });
+        let words = options.words()?;
+        let crystal = options.crystal_mhz();
+        let board = Board::new(chip, nor, words);
+        let revision = options.revision();
+        let usual = u32::from(default_crystal(chip));
+        let mut device = Self {
+            chip,
+            revision,
+            usb: options.usb,
+            latency: options.latency.as_nanos() as u64,
+            crystal: u32::from(crystal) * 1_000_000,
+            log_baud: chip.rom.log_baud * u32::from(crystal) / usual.max(1),
+            secure_download: options.secure_download,
+            boot_pin_held: false,
+            now: 0,
+            loader: Loader::new(&board, revision, options.secure_download),
+            board,
+            receiver: Receiver::new(),
+            phase: Phase::Off,
+            busy: None,
+            ring: Vec::new(),
+            to_chip: Wire::new(line(&faults.tx, faults, 1)),
+            to_host: Wire::new(line(&faults.rx, faults, 2)),
+            chip_baud: 0,
+            host_baud: 115_200,
+            measured: Measured::Waiting(0),
+            dtr: false,
+            rts: false,
+            usb_download: false,
+            boot_at: None,
+            power_fails_at: None,
+            connected: true,
+            disconnects: faults.disconnects.clone(),
+            stats: Stats::default(),
+            events: Vec::new(),
+        };
+        device.boot(Cause::Power, options.boot == Boot::Download);
+        Ok(device)
+    }
+
+    /// Lets the device live until `now`.
+    pub fn advance(&mut self, now: Instant) {
+        let until = now.0.as_nanos() as u64;
+        while let Some(next) = self.next_inner().filter(|next| next.0 <= until) {
+            self.now = self.now.max(next.0);
+            self.step();
+        }
+        self.now = self.now.max(until);
+        if !matches!(self.phase, Phase::Download { .. }) || matches!(self.busy, Some(Busy::Stuck)) {
+            // Nobody listens.
+            while self.to_chip.take(self.now, None).is_some() {}
+        }
+    }
+
+    /// When the device does something by itself next: `None` if it waits for the host.
+    pub fn next_event(&self) -> Option<Next> {
+        let inner = self.next_inner();
+        let delivery = self.delivery_at().map(|at| (at, false));
+        let (at, idle) = [inner, delivery].into_iter().flatten().min()?;
+        Some(Next {
+            at: Instant(Duration::from_nanos(at)),
+            idle,
+        })
+    }
+
+    /// Takes bytes from the host.
+    pub fn write(&mut self, now: Instant, bytes: &[u8]) {
+        self.advance(now);
+        self.stats.writes += 1;
+        self.stats.bytes_to_chip += bytes.len() as u64;
+        let (baud, byte) = match self.usb {
+            UsbMode::Uart => (self.host_baud, byte_ns(self.host_baud)),
+            UsbMode::Jtag | UsbMode::Otg => (0, USB_BYTE_NS),
+        };
+        let start = self.now + self.latency;
+        self.to_chip.send(start, bytes.to_vec(), baud, byte);
+        self.check_disconnects();
+    }
+
+    /// Appends what has arrived at the host to `bytes`.
+    pub fn poll(&mut self, now: Instant, bytes: &mut Vec<u8>) {
+        self.advance(now);
+        let before = bytes.len();
+        // What comes within one latency travels together.
+        while let Some(due) = self.delivery_at().filter(|due| *due <= self.now) {
+            let Some(arrived) = self.to_host.take(due, None) else {
+                break;
+            };
+            if self.usb != UsbMode::Uart || understands(self.host_baud, arrived.baud) {
+                bytes.extend_from_slice(&arrived.bytes);
+            } else {
+                bytes.extend(garble(&arrived.bytes, arrived.baud, self.host_baud));
+            }
+        }
+        self.stats.bytes_to_host += (bytes.len() - before) as u64;
+        self.check_disconnects();
+    }
+
+    /// Sets the host's baud rate, from now on.
+    pub fn set_baud(&mut self, now: Instant, baud: u32) {
+        self.advance(now);
+        self.host_baud = baud;
+    }
+
+    /// When everything that was written has gone out.
+    pub fn drained_at(&self) -> Instant {
+        Instant(Duration::from_nanos(self.to_chip.free_at().max(self.now)))
+    }
+
+    /// Bytes that were written and have not reached the chip.
+    pub fn unsent(&self) -> usize {
+        self.to_chip.pending()
+    }
+
+    /// Sets the control lines.
+    pub fn set_lines(&mut self, now: Instant, lines: Lines) {
+        self.advance(now);
+        let before = (self.dtr, self.rts);
+        self.dtr = lines.dtr.unwrap_or(self.dtr);
+        self.rts = lines.rts.unwrap_or(self.rts);
+        if (self.dtr, self.rts) == before {
+            return;
+        }
+        if self.usb == UsbMode::Jtag {
+            self.set_usb_lines();
+            return;
+        }
+        // The two transistors release both pins when both lines are asserted.
+        let en_low = self.rts && !self.dtr;
+        if en_low {
+            self.stop();
+            self.boot_at = None;
+        } else if self.phase == Phase::Off && self.boot_at.is_none() {
+            let at = self.now + EN_RISE.as_nanos() as u64;
+            self.boot_at = Some((at, Cause::Pin));
+        }
+    }
+
+    /// Whether the connection holds.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Connects again after a loss.
+    pub fn reconnect(&mut self, now: Instant) {
+        self.advance(now);
+        self.connected = true;
+    }
+
+    /// Throws away what is on its way to the host.
+    pub fn discard(&mut self) {
+        while let Some(due) = self.delivery_at().filter(|due| *due <= self.now) {
+            if self.to_host.take(due, None).is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Resets the chip by its pin, with the boot pin held low or not, as a button or a jumper
+    /// does where there are no control lines.
+    pub fn press_reset(&mut self, now: Instant, download: bool) {
+        self.advance(now);
+        self.boot_pin_held = download;
+        self.stop();
+        self.to_chip.clear();
+        self.to_host.clear();
+        self.boot(Cause::Pin, download);
+    }
+
+    /// The flash's contents.
+    pub fn flash(&self) -> &Flash {
+        self.board.nor.cells()
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> Stats {
+        let counts = self.board.nor.counts();
+        Stats {
+            erase_commands: counts.erase_commands,
+            erased_bytes: counts.erased_bytes,
+            program_commands: counts.program_commands,
+            programmed_bytes: counts.programmed_bytes,
+            ..self.stats
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        if let Some(error) = self.flash().take_failure() {
+            self.events.push(Event::FlashFile {
+                error: error.to_string(),
+            });
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// The baud rate of the chip's UART.
+    pub fn chip_baud(&self) -> u32 {
+        self.chip_baud
+    }
+
+    /// When the first byte that has not been delivered is delivered.
+    fn delivery_at(&self) -> Option<u64> {
+        Some(self.to_host.next_byte()? + self.latency)
+    }
+
+    /// What happens next inside, and whether it is idle repetition.
+    fn next_inner(&self) -> Option<(u64, bool)> {
+        let mut next: Option<(u64, bool)> = None;
+        let mut offer = |at: Option<u64>, idle: bool| {
+            if let Some(at) = at.filter(|at| next.is_none_or(|(best, _)| *at < best)) {
+                next = Some((at, idle));
+            }
+        };
+        offer(self.boot_at.map(|(at, _)| at), false);
+        offer(self.power_fails_at, false);
+        offer(self.board.watchdog_expires().map(nanos), false);
+        offer(
+            self.disconnects
+                .iter()
+                .filter_map(|disconnect| match disconnect.when {
+                    When::Time(time) => Some(time.as_nanos() as u64),
+                    When::Bytes(_) => None,
+                })
+                .min(),
+            false,
+        );
+        match &self.busy {
+            Some(Busy::Command(answer)) => offer(Some(nanos(answer.at)), false),
+            Some(Busy::Baud { at, .. }) => offer(Some(*at), false),
+            Some(Busy::Stuck) => {}
+            None => match &self.phase {
+                Phase::Download { ready_at } => {
+                    let arrival = self.to_chip.next_delimiter(DELIMITER);
+                    let waiting = (!self.ring.is_empty()).then_some(self.now);
+                    let soonest = arrival.into_iter().chain(waiting).min();
+                    offer(soonest.map(|at| at.max(*ready_at)), false);
+                }
+                Phase::Running { repeat, next } if !repeat.is_empty() => offer(Some(*next), true),
+                _ => {}
+            },
+        }
+        next
+    }
+
+    /// Does what is due now.
+    fn step(&mut self) {
+        self.check_disconnects();
+        if self.power_fails_at.is_some_and(|at| at <= self.now) {
+            self.lose_power();
+            return;
+        }
+        if self
+            .board
+            .watchdog_expires()
+            .is_some_and(|at| nanos(at) <= self.now)
+        {
+            self.stop();
+            let download = self.boot_pin_low() || self.board.download_forced();
+            self.boot(Cause::Watchdog, download);
+            return;
+        }
+        if let Some((_, cause)) = self.boot_at.filter(|(at, _)| *at <= self.now) {
+            self.boot_at = None;
+            let download = self.boot_pin_low();
+            self.boot(cause, download);
+            return;
+        }
+        match self.busy.take() {
+            Some(Busy::Command(answer)) if nanos(answer.at) <= self.now => self.finish(answer),
+            Some(Busy::Baud { at, baud }) if at <= self.now => {
+                self.absorb(false);
+                self.set_chip_baud(baud);
+                self.events.push(Event::BaudChanged { baud });
+            }
+            Some(busy) => self.busy = Some(busy),
+            None => self.live(),
+        }
+    }
+
+    /// Goes on where no command is worked on.
+    fn live(&mut self) {
+        match &mut self.phase {
+            Phase::Off => {}
+            Phase::Download { ready_at } => {
+                if *ready_at <= self.now {
+                    self.receive();
+                }
+            }
+            Phase::Running { repeat, next } => {
+                if !repeat.is_empty() && *next <= self.now {
+                    let text = repeat.clone().into_bytes();
+                    *next = self.now + REPEAT.as_nanos() as u64;
+                    self.say(text);
+                }
+            }
+        }
+    }
+
+    /// Looks at what has come, up to the end of one packet.
+    fn receive(&mut self) {
+        if self.ring.is_empty() {
+            let Some(arrived) = self.to_chip.take(self.now, Some(DELIMITER)) else {
+                return;
+            };
+            let bytes = self.hear(arrived);
+            self.ring.extend(bytes);
+        }
+        let (taken, ended) = self.receiver.push(&self.ring);
+        self.ring.drain(..taken);
+        if !ended {
+            return;
+        }
+        let now = Instant(Duration::from_nanos(self.now));
+        let clock = believed_clock(self.chip, &self.board.words).unwrap_or(self.crystal);
+        let answer = self
+            .loader
+            .handle(self.receiver.buffer(), &mut self.board, now, clock);
+        if let Some(answer) = answer {
+            self.stats.commands += 1;
+            self.power_fails_at = answer.power_loss.map(nanos);
+            if answer.act == Act::Hang {
+                self.busy = Some(Busy::Stuck);
+                if self.power_fails_at.is_none() {
+                    self.events.push(Event::Stuck);
+                }
+            } else {
+                self.busy = Some(Busy::Command(answer));
+            }
+        }
+    }
+
+    /// What the chip's UART makes of bytes on its wire.
+    fn hear(&mut self, arrived: Arrived) -> Vec<u8> {
+        if self.usb != UsbMode::Uart {
+            return arrived.bytes;
+        }
+        let mut heard = Vec::with_capacity(arrived.bytes.len());
+        let mut rest = arrived.bytes.as_slice();
+        if let Measured::Waiting(mut run) = self.measured {
+            let mut end = rest.len();
+            for (at, byte) in rest.iter().enumerate() {
+                run = if *byte == 0x55 { run + 1 } else { 0 };
+                if run == MEASURED {
+                    end = at + 1;
+                    break;
+                }
+            }
+            let (before, behind) = rest.split_at(end);
+            heard.extend(self.hear_at_rate(before, arrived.baud));
+            rest = behind;
+            self.measured = Measured::Waiting(run);
+            if run == MEASURED {
+                self.measured = Measured::Done;
+                self.set_chip_baud(arrived.baud);
+            }
+        }
+        heard.extend(self.hear_at_rate(rest, arrived.baud));
+        heard
+    }
+
+    fn hear_at_rate(&self, bytes: &[u8], baud: u32) -> Vec<u8> {
+        if bytes.is_empty() || understands(self.chip_baud, baud) {
+            bytes.to_vec()
+        } else {
+            garble(bytes, baud, self.chip_baud)
+        }
+    }
+
+    /// Puts what came while the loader was busy into its ring. A ring that runs over looks empty,
+    /// because its write index has met its read index; what nobody reads in time stays in the
+    /// FIFO, and what does not fit there is lost.
+    fn absorb(&mut self, flash: bool) {
+        if self.usb != UsbMode::Uart {
+            return;
+        }
+        let receive = self.chip.rom.receive;
+        let size = receive.size as usize;
+        let mut room = if flash && !receive.ahead {
+            FIFO
+        } else {
+            usize::MAX
+        };
+        let mut lost = 0;
+        while let Some(arrived) = self.to_chip.take(self.now, None) {
+            let mut bytes = self.hear(arrived);
+            if bytes.len() > room {
+                lost += bytes.len() - room;
+                bytes.truncate(room);
+            }
+            room -= bytes.len();
+            for byte in bytes {
+                self.ring.push(byte);
+                self.stats.max_buffered = self.stats.max_buffered.max(self.ring.len());
+                if self.ring.len() == size {
+                    lost += size;
+                    self.ring.clear();
+                }
+            }
+        }
+        if lost > 0 {
+            self.stats.lost_bytes += lost as u64;
+            self.events.push(Event::Overflow { lost: lost as u64 });
+        }
+    }
+
+    /// A command is done: its answer goes out, and what follows from it happens.
+    fn finish(&mut self, answer: Answer) {
+        self.absorb(answer.flash);
+        for _ in 0..answer.times {
+            self.say(guru_wire::slip::encode(&answer.packet));
+        }
+        match answer.act {
+            Act::Stay | Act::Hang => {}
+            Act::SetDivider(divider) => {
+                self.say(vec![DELIMITER; 2]);
+                if self.usb == UsbMode::Uart {
+                    let sixteenths = u64::from(self.crystal) * 16;
+                    let baud = sixteenths / u64::from(divider.max(1));
+                    let baud = baud.clamp(1, u64::from(u32::MAX)) as u32;
+                    let at = self.to_host.free_at().max(self.now);
+                    self.busy = Some(Busy::Baud { at, baud });
+                }
+            }
+            Act::Reset => {
+                self.say(vec![DELIMITER; 2]);
+                let at = self.to_host.free_at().max(self.now);
+                self.phase = Phase::Off;
+                self.boot_at = Some((at, Cause::Software));
+            }
+            Act::Boot => self.boot_app(),
+            Act::Jump(entry) => {
+                self.phase = Phase::Running {
+                    repeat: String::new(),
+                    next: 0,
+                };
+                self.events.push(Event::CodeNotExecuted { entry });
+            }
+        }
+    }
+
+    /// The loader has ended, and the ROM boots from flash without a reset.
+    fn boot_app(&mut self) {
+        let strap = self.strap(false);
+        let log = boot_log(
+            self.chip,
+            self.revision,
+            "",
+            strap,
+            false,
+            self.board.nor.cells(),
+        );
+        if log.repeat.is_empty() {
+            self.events.push(Event::AppNotExecuted);
+        }
+        self.phase = Phase::Running {
+            repeat: log.repeat,
+            next: self.now,
+        };
+    }
+
+    /// The chip starts.
+    fn boot(&mut self, cause: Cause, download: bool) {
+        self.stats.resets += 1;
+        self.board.reset(matches!(cause, Cause::Power));
+        self.loader = Loader::new(&self.board, self.revision, self.secure_download);
+        self.receiver = Receiver::new();
+        self.ring.clear();
+        self.busy = None;
+        self.measured = Measured::Waiting(0);
+        self.set_chip_baud(self.log_baud);
+        let resets = &self.chip.rom.resets;
+        let cause = match cause {
+            Cause::Power => resets.power_on,
+            Cause::Pin | Cause::Software => resets.pin,
+            Cause::Watchdog => resets.watchdog,
+            Cause::Usb => resets.usb,
+        };
+        let strap = self.strap(download);
+        self.board.strap = u32::from(strap);
+        let log = boot_log(
+            self.chip,
+            self.revision,
+            cause,
+            strap,
+            download,
+            self.board.nor.cells(),
+        );
+        self.events.push(Event::Reset { cause, download });
+        // What came while the chip was in reset is lost.
+        let _ = self.to_chip.take(self.now, None);
+        self.say(log.text.into_bytes());
+        let ready_at = self.to_host.free_at();
+        self.phase = if download {
+            if self.usb == UsbMode::Jtag {
+                let now = Instant(Duration::from_nanos(self.now));
+                self.board.start_usb_watchdogs(now);
+            }
+            Phase::Download { ready_at }
+        } else {
+            if log.repeat.is_empty() {
+                self.events.push(Event::AppNotExecuted);
+            }
+            Phase::Running {
+                repeat: log.repeat,
+                next: ready_at,
+            }
+        };
+    }
+
+    /// The chip is held in reset or has no supply.
+    fn stop(&mut self) {
+        self.phase = Phase::Off;
+        self.busy = None;
+        self.ring.clear();
+        self.to_host.cut(self.now);
+        self.power_fails_at = None;
+    }
+
+    fn lose_power(&mut self) {
+        self.stop();
+        self.board.reset(true);
+        let at = self.now + POWER_AWAY.as_nanos() as u64;
+        self.boot_at = Some((at, Cause::Power));
+        self.events.push(Event::PowerLost);
+    }
+
+    fn set_usb_lines(&mut self) {
+        match (self.dtr, self.rts) {
+            (false, false) => self.usb_download = false,
+            (true, false) => self.usb_download = true,
+            (false, true) => {
+                let download = self.usb_download || self.board.download_forced();
+                self.stop();
+                self.boot(Cause::Usb, download);
+            }
+            (true, true) => {}
+        }
+    }
+
+    fn boot_pin_low(&self) -> bool {
+        let by_lines = self.usb != UsbMode::Jtag && self.dtr && !self.rts;
+        self.boot_pin_held || by_lines
+    }
+
+    /// Strapping value of the usual boot mode of either kind.
+    fn strap(&self, download: bool) -> u16 {
+        let mode = self.chip.rom.boot_mode(self.revision, download);
+        mode.map_or(0, |mode| mode.strap)
+    }
+
+    fn set_chip_baud(&mut self, baud: u32) {
+        self.chip_baud = baud;
+        let divisor = match self.chip.crystal {
+            guru_chip::Crystal::Estimated { divisor, .. } => u32::from(divisor),
+            guru_chip::Crystal::Fixed(_) => 1,
+        };
+        self.board.clkdiv = self.crystal * divisor / baud.max(1);
+    }
+
+    /// Sends bytes to the host.
+    fn say(&mut self, bytes: Vec<u8>) {
+        if self.to_host.pending() > MAX_UNREAD {
+            return;
+        }
+        let (baud, byte) = match self.usb {
+            UsbMode::Uart => (self.chip_baud, byte_ns(self.chip_baud)),
+            UsbMode::Jtag | UsbMode::Otg => (0, USB_BYTE_NS),
+        };
+        self.to_host.send(self.now, bytes, baud, byte);
+    }
+
+    fn check_disconnects(&mut self) {
+        let bytes = self.stats.bytes_to_chip + self.stats.bytes_to_host;
+        let now = self.now;
+        let due = |disconnect: &Disconnect| match disconnect.when {
+            When::Bytes(count) => bytes >= count,
+            When::Time(time) => u128::from(now) >= time.as_nanos(),
+        };
+        let supply = self.disconnects.iter().any(|one| due(one) && one.supply);
+        let before = self.disconnects.len();
+        self.disconnects.retain(|one| !due(one));
+        if self.disconnects.len() < before {
+            self.connected = false;
+            self.to_host.clear();
+            self.to_chip.clear();
+            self.events.push(Event::Disconnected);
+            if supply {
+                self.lose_power();
+            }
+        }
+    }
+}
+
+fn line(faults: &[crate::fault::LineFault], spec: &FaultSpec, direction: u64) -> Line {
+    Line::new(faults, spec.seed.wrapping_mul(2).wrapping_add(direction))
+}
+
+fn nanos(at: Instant) -> u64 {
+    at.0.as_nanos() as u64
+}

@@ -1,0 +1,249 @@
+use std::time::Duration;
+
+use guru_chip::{ESPRESSIF_VENDOR, USB_SERIAL_JTAG_PRODUCT};
+use guru_link::{
+    Cancel, Capabilities, Instant, Lines, Link, LinkError, PortInfo, SystemClock, UsbId,
+};
+
+use crate::device::Device;
+use crate::event::{Event, Stats};
+use crate::flash::Flash;
+use crate::options::{OptionsError, Pace, SimOptions, UsbMode};
+
+/// Bytes that the driver's buffer takes before a write waits, as on Linux.
+const DRIVER_BUFFER: usize = 4096;
+
+/// A link to a simulated chip in this process. Its clock is virtual: waiting costs no time,
+/// unless real time was asked for.
+pub struct SimLink {
+    device: Device,
+    info: PortInfo,
+    baud: u32,
+    now: Instant,
+    cancel: Cancel,
+    /// Set where real time passes.
+    clock: Option<SystemClock>,
+    waiting: Vec<u8>,
+}
+
+impl SimLink {
+    /// A link to a chip as the options say. `cancel` ends every wait.
+    ///
+    /// # Errors
+    ///
+    /// The options contradict what the chip can be, or a file cannot be used.
+    pub fn new(options: &SimOptions, cancel: Cancel) -> Result<Self, OptionsError> {
+        options.check()?;
+        Ok(Self {
+            device: Device::new(options)?,
+            info: port_info(options),
+            baud: 115_200,
+            now: Instant::default(),
+            cancel,
+            clock: (options.pace == Some(Pace::Real)).then(SystemClock::start),
+            waiting: Vec::new(),
+        })
+    }
+
+    /// A link to a chip by its address: `sim://esp32c3?flash-size=4MB`.
+    ///
+    /// # Errors
+    ///
+    /// The address is malformed, or as for [`new`](Self::new).
+    pub fn open(url: &str, cancel: Cancel) -> Result<Self, OptionsError> {
+        let mut link = Self::new(&url.parse()?, cancel)?;
+        link.info.name = url.to_owned();
+        Ok(link)
+    }
+
+    /// The contents of the flash.
+    pub fn flash(&self) -> Flash {
+        self.device.flash().clone()
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> Stats {
+        self.device.stats()
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.device.take_events()
+    }
+
+    /// The chip at the other end.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Goes on to a moment that lies ahead, in real time if that was asked for.
+    fn pass(&mut self, until: Instant) -> Result<(), LinkError> {
+        if let Some(clock) = &self.clock {
+            loop {
+                let left = until - clock.now();
+                if self.cancel.is_cancelled() {
+                    return Err(LinkError::Cancelled);
+                }
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::sleep(left.min(Cancel::POLL));
+            }
+        }
+        if self.cancel.is_cancelled() {
+            return Err(LinkError::Cancelled);
+        }
+        self.now = self.now.max(until);
+        self.device.advance(self.now);
+        Ok(())
+    }
+
+    /// The present moment; where real time passes it has moved on by itself.
+    fn tick(&mut self) {
+        if let Some(clock) = &self.clock {
+            self.now = self.now.max(clock.now());
+        }
+        self.device.advance(self.now);
+    }
+
+    fn check_connection(&self) -> Result<(), LinkError> {
+        if self.device.is_connected() {
+            Ok(())
+        } else {
+            Err(LinkError::Lost(None))
+        }
+    }
+}
+
+impl Link for SimLink {
+    fn info(&self) -> &PortInfo {
+        &self.info
+    }
+
+    async fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, LinkError> {
+        loop {
+            self.tick();
+            if self.waiting.is_empty() {
+                self.device.poll(self.now, &mut self.waiting);
+            }
+            if !self.waiting.is_empty() {
+                let len = self.waiting.len().min(buffer.len());
+                buffer[..len].copy_from_slice(&self.waiting[..len]);
+                self.waiting.drain(..len);
+                return Ok(len);
+            }
+            self.check_connection()?;
+            if self.now >= deadline {
+                return Ok(0);
+            }
+            let next = self.device.next_event().map_or(deadline, |next| next.at);
+            self.pass(next.min(deadline))?;
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.tick();
+        self.check_connection()?;
+        self.device.write(self.now, bytes);
+        // The driver takes what its buffer holds; for the rest the caller waits.
+        while self.device.unsent() > DRIVER_BUFFER {
+            self.check_connection()?;
+            let step = match self.device.next_event() {
+                Some(next) if next.at > self.now => next.at,
+                _ => self.now + Duration::from_millis(1),
+            };
+            let step = step.min(self.now + Duration::from_millis(10));
+            self.pass(step)?;
+        }
+        self.check_connection()
+    }
+
+    async fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
+        if baud == 0 {
+            return Err(LinkError::Baud(baud));
+        }
+        self.tick();
+        self.check_connection()?;
+        let drained = self.device.drained_at();
+        self.pass(drained)?;
+        self.baud = baud;
+        self.device.set_baud(self.now, baud);
+        Ok(())
+    }
+
+    fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError> {
+        self.tick();
+        self.check_connection()?;
+        self.device.set_lines(self.now, lines);
+        Ok(())
+    }
+
+    async fn discard_input(&mut self) -> Result<(), LinkError> {
+        self.tick();
+        self.check_connection()?;
+        self.waiting.clear();
+        self.device.discard();
+        Ok(())
+    }
+
+    async fn reopen(&mut self) -> Result<(), LinkError> {
+        self.tick();
+        self.waiting.clear();
+        self.device.reconnect(self.now);
+        self.device.set_baud(self.now, self.baud);
+        Ok(())
+    }
+
+    fn now(&self) -> Instant {
+        match &self.clock {
+            Some(clock) => self.now.max(clock.now()),
+            None => self.now,
+        }
+    }
+
+    async fn sleep(&mut self, time: Duration) -> Result<(), LinkError> {
+        self.tick();
+        let until = self.now + time;
+        self.pass(until)
+    }
+}
+
+/// What a port list would show of the simulated chip.
+fn port_info(options: &SimOptions) -> PortInfo {
+    let chip = options.chip;
+    let (vendor, product, name) = match options.usb {
+        UsbMode::Uart => (0x10C4, 0xEA60, "CP2102N USB to UART Bridge Controller"),
+        UsbMode::Jtag => (
+            ESPRESSIF_VENDOR,
+            USB_SERIAL_JTAG_PRODUCT,
+            "USB JTAG/serial debug unit",
+        ),
+        UsbMode::Otg => (
+            ESPRESSIF_VENDOR,
+            chip.usb.otg_product.unwrap_or(0),
+            chip.name,
+        ),
+    };
+    let uart = options.usb == UsbMode::Uart;
+    PortInfo {
+        name: format!("sim://{}", chip.id),
+        usb: Some(UsbId {
+            vendor,
+            product,
+            serial: Some(options.mac().to_string()),
+            name: Some(name.to_owned()),
+        }),
+        capabilities: Capabilities {
+            lines: true,
+            lines_together: true,
+            baud: uart,
+            network: false,
+            latency: options.latency * 2,
+            safe_baud: None,
+        },
+    }
+}

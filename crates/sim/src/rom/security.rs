@@ -1,0 +1,52 @@
+use guru_chip::{Chip, Revision, SecurityInfoForm};
+use guru_wire::{SecurityFlags, SecurityInfo};
+
+use crate::board::Board;
+
+/// Purpose that the last of the seven entries shows: it belongs to no key block.
+const NO_KEY: u8 = 12;
+
+/// The answer to GET_SECURITY_INFO, from the chip's eFuse words. `None`: the ROM does not know the
+/// command.
+pub(super) fn security_info(
+    board: &Board,
+    revision: Revision,
+    secure_download: bool,
+) -> Option<Vec<u8>> {
+    let chip: &Chip = board.chip;
+    let with_chip = match chip.rom.security_info {
+        SecurityInfoForm::None => return None,
+        SecurityInfoForm::Short => false,
+        SecurityInfoForm::Long => true,
+    };
+    let security = &chip.security;
+    let on = |bits| board.words.get(bits) != 0;
+    let mut flags = 0;
+    if security
+        .secure_boot
+        .iter()
+        .any(|(bits, from)| *from <= revision.0 && on(*bits))
+    {
+        flags |= SecurityFlags::SECURE_BOOT;
+    }
+    if secure_download {
+        flags |= SecurityFlags::SECURE_DOWNLOAD;
+    }
+    let mut key_purposes = [0; 7];
+    key_purposes[6] = NO_KEY;
+    for (purpose, bits) in key_purposes.iter_mut().zip(security.key_purposes) {
+        *purpose = board.words.get(*bits) as u8;
+    }
+    let info = SecurityInfo {
+        flags: SecurityFlags(flags),
+        crypt_count: security
+            .crypt_count
+            .map_or(0, |bits| board.words.get(bits) as u8),
+        key_purposes,
+        chip: with_chip.then(|| {
+            let chip_id = chip.image.chip_id.unwrap_or(0);
+            (u32::from(chip_id), u32::from(revision.minor()))
+        }),
+    };
+    Some(info.encode())
+}
