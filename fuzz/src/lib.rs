@@ -6,10 +6,12 @@
 
 mod image;
 mod rfc2217;
+mod trace;
 mod wire;
 
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
+pub use trace::trace;
 pub use wire::{command, response, security_info, slip};
 
 /// A parser under test.
@@ -24,4 +26,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("image", image),
     ("hex", hex),
     ("rfc2217", rfc2217),
+    ("trace", trace),
 ];
