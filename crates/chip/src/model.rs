@@ -157,7 +157,8 @@ pub enum EraseRule {
 /// What the ROM's inflater writes to flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InflateRule {
-    /// Exactly the bytes of the stream.
+    /// The bytes of the stream, rounded up to a multiple of 4: up to three stale bytes follow an odd
+    /// length.
     Exact,
     /// Whole 32 KiB windows: the last one is filled with stale bytes, and behind a length that is
     /// a multiple of 32 KiB one more is written (ESP32).

@@ -104,16 +104,32 @@ fn word_sets(chip: &Chip) -> Vec<BTreeMap<u32, u32>> {
             if random.next().is_multiple_of(3) {
                 let width: u32 = field.parts.iter().map(|part| u32::from(part.width)).sum();
                 let value = random.next() % (1 << width.min(4));
-                // A value without a raw form leaves the field as it was.
-                _ = field.deposit(value, &mut |addr, mask, bits| {
-                    let word = words.entry(addr).or_default();
-                    *word = *word & !mask | bits;
-                });
+                deposit(chip, field.name, value, &mut words);
+            }
+        }
+        if chip.has(Quirk::Eco0Revision) && n % 8 == 7 {
+            // The block version with which the major revision is not what it says.
+            for (name, value) in [
+                ("block_major", 1),
+                ("block_minor", 1),
+                ("minor", n / 8 % 2 * 8),
+            ] {
+                deposit(chip, name, value as u32, &mut words);
             }
         }
         sets.push(words);
     }
     sets
+}
+
+/// Sets a field; a value without a raw form leaves it as it was.
+fn deposit(chip: &Chip, name: &str, value: u32, words: &mut BTreeMap<u32, u32>) {
+    if let Some(field) = chip.identity.field(name) {
+        _ = field.deposit(value, &mut |addr, mask, bits| {
+            let word = words.entry(addr).or_default();
+            *word = *word & !mask | bits;
+        });
+    }
 }
 
 fn addresses(chip: &Chip) -> BTreeSet<u32> {
