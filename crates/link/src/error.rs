@@ -49,6 +49,9 @@ pub enum LinkError {
     /// The port has no control lines, or the driver refuses to set them.
     #[error("the port cannot set DTR and RTS")]
     NoLines,
+    /// The device, or the network, took no byte for 10 s.
+    #[error("nothing can be written: the device does not take any data")]
+    Stalled,
     /// The device went away: unplugged, or the connection was closed.
     #[error("the connection to the port was lost")]
     Lost(#[source] Option<io::Error>),

@@ -17,7 +17,7 @@ pub mod ports;
 mod pty;
 mod reset;
 pub mod rfc2217;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod scratch;
 #[cfg(any(unix, windows))]
 mod serial;

@@ -42,15 +42,27 @@ impl NativeLink {
     /// # Errors
     /// Those of [`SerialLink::open`], [`TcpLink::open`] and [`Rfc2217Link::open`].
     pub fn open(address: &Address, options: &OpenOptions) -> Result<Self, LinkError> {
-        let name = address.to_string();
+        Self::open_as(&address.to_string(), address, options)
+    }
+
+    /// As [`open`](Self::open), with the address as the user wrote it for [`PortInfo::name`] and
+    /// messages.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_as(
+        name: &str,
+        address: &Address,
+        options: &OpenOptions,
+    ) -> Result<Self, LinkError> {
         match address {
             #[cfg(any(unix, windows))]
             Address::Serial(path) => SerialLink::open(path, options).map(Self::Serial),
             #[cfg(not(any(unix, windows)))]
             Address::Serial(path) => Err(LinkError::NotFound { port: path.clone() }),
-            Address::Tcp(host) => TcpLink::open(&name, host, options).map(Self::Tcp),
+            Address::Tcp(host) => TcpLink::open(name, host, options).map(Self::Tcp),
             Address::Rfc2217(address) => {
-                Rfc2217Link::open(&name, address, options).map(Self::Rfc2217)
+                Rfc2217Link::open(name, address, options).map(Self::Rfc2217)
             }
         }
     }

@@ -50,6 +50,11 @@ fn rank(ports: &mut [Port]) {
     });
 }
 
+/// Name and process id of a program that has a port open, where the system tells (Linux).
+pub fn holder(path: &str) -> Option<String> {
+    crate::serial::holder(path)
+}
+
 /// The USB device behind a port, whose path may be a symbolic link to it.
 pub(crate) fn usb_id(path: &str) -> Option<UsbId> {
     system::usb_id(path)
@@ -60,13 +65,18 @@ pub(crate) fn latency(path: &str) -> Option<Duration> {
     system::latency(path)
 }
 
-/// Path of the port of a USB device, which must have a serial number.
+/// Path of the port of a chip's own USB device, which leaves the bus when the chip resets and may
+/// come back under another name. An adapter does not: of its ports, which have the same ids, this
+/// could be the wrong one.
 pub(crate) fn find(usb: &UsbId) -> Option<String> {
-    usb.serial.as_ref()?;
-    system::list()
+    if usb.vendor != ESPRESSIF || usb.serial.is_none() {
+        return None;
+    }
+    let mut found = system::list()
         .into_iter()
-        .find(|port| port.usb.as_ref() == Some(usb))
-        .map(|port| port.path)
+        .filter(|port| port.usb.as_ref() == Some(usb));
+    let port = found.next()?;
+    found.next().is_none().then_some(port.path)
 }
 
 /// What is known about the adapter behind a port.

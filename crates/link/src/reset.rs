@@ -95,6 +95,32 @@ impl ResetSequence {
         Self(steps)
     }
 
+    /// As it is to be played into the ROM loader through an adapter whose flow control uses the
+    /// lines (CP2102C): without what follows the last wait, because releasing DTR after the chip
+    /// has started would reset it again.
+    #[must_use]
+    pub fn for_flow_control(mut self) -> Self {
+        let waits = |step: &Step| matches!(step, Step::Wait(_));
+        if let Some(last) = self.0.iter().rposition(waits) {
+            self.0.truncate(last + 1);
+        }
+        self
+    }
+
+    /// A pulse on EN through an adapter whose flow control uses the lines (CP2102C): DTR is
+    /// asserted before EN rises and stays so, because closing the port pulls RTS.
+    pub fn hard_with_flow_control() -> Self {
+        use Step::{Set, Wait};
+        Self(vec![
+            Set(Lines::dtr(false)),
+            Set(Lines::rts(true)),
+            Wait(SETTLE),
+            Set(Lines::dtr(true)),
+            Wait(SETTLE),
+            Set(Lines::rts(false)),
+        ])
+    }
+
     /// Plays the sequence.
     pub async fn play(&self, link: &mut impl Link) -> Result<(), LinkError> {
         for step in &self.0 {
@@ -203,6 +229,17 @@ mod tests {
     fn both_lines_at_once_have_a_step_of_their_own() {
         let sequence: ResetSequence = "U1,0|W0.5".parse().unwrap();
         assert_eq!(sequence.0[0], Step::Set(Lines::both(true, false)));
+    }
+
+    #[test]
+    fn with_flow_control_nothing_is_released_after_the_chip_has_started() {
+        let delay = Duration::from_millis(50);
+        let classic = ResetSequence::classic(delay).for_flow_control();
+        assert_eq!(classic.to_string(), "D0|R1|W0.1|D1|R0|W0.05");
+        let tight = ResetSequence::unix_tight(delay).for_flow_control();
+        assert_eq!(tight.to_string(), "U0,0|U1,1|U0,1|W0.1|U1,0|W0.05");
+        let hard = ResetSequence::hard_with_flow_control();
+        assert_eq!(hard.to_string(), "D0|R1|W0.1|D1|W0.1|R0");
     }
 
     #[test]

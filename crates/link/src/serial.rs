@@ -9,7 +9,6 @@ mod unix;
 use unix as platform;
 #[cfg(windows)]
 mod windows;
-use std::io;
 use std::time::Duration;
 
 #[cfg(windows)]
@@ -18,6 +17,17 @@ use windows as platform;
 use crate::pace::{Pace, WRITE_TIMEOUT};
 use crate::ports;
 use crate::{Capabilities, Instant, Lines, Link, LinkError, OpenOptions, PortInfo};
+
+/// Name and process id of a program that has a port open, where the system tells.
+pub(crate) fn holder(path: &str) -> Option<String> {
+    #[cfg(target_os = "linux")]
+    return holder::find(std::path::Path::new(path));
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = path;
+        None
+    };
+}
 
 /// A serial port of this computer: a UART, a USB adapter, a chip's own USB port, a pty.
 #[derive(Debug)]
@@ -53,7 +63,7 @@ impl SerialLink {
             baud: options.baud,
             keep_lines: adapter.is_some_and(|adapter| adapter.lines_flow_control),
         };
-        let port = platform::Port::open(path, settings)?;
+        let port = open_port(path, settings)?;
         let lines = port.has_lines();
         let capabilities = Capabilities {
             lines,
@@ -82,6 +92,14 @@ impl SerialLink {
     }
 }
 
+fn open_port(path: &str, settings: Settings) -> Result<platform::Port, LinkError> {
+    let port = platform::Port::open(path, settings)?;
+    if ports::latency(path).is_some() {
+        port.lower_latency();
+    }
+    Ok(port)
+}
+
 impl Link for SerialLink {
     fn info(&self) -> &PortInfo {
         &self.info
@@ -106,7 +124,7 @@ impl Link for SerialLink {
             if count > 0 {
                 deadline = self.now() + WRITE_TIMEOUT;
             } else if slice.is_zero() {
-                return Err(LinkError::Io(io::ErrorKind::TimedOut.into()));
+                return Err(LinkError::Stalled);
             }
         }
         Ok(())
@@ -118,7 +136,7 @@ impl Link for SerialLink {
         while !self.port()?.is_drained()? {
             let slice = self.pace.slice(deadline)?;
             if slice.is_zero() {
-                return Err(LinkError::Io(io::ErrorKind::TimedOut.into()));
+                return Err(LinkError::Stalled);
             }
             std::thread::sleep(slice.min(Duration::from_millis(1)));
         }
@@ -139,17 +157,17 @@ impl Link for SerialLink {
         self.port()?.discard_input()
     }
 
-    /// As the trait says. A USB device that came back under another name is found by its serial
-    /// number.
+    /// As the trait says. A chip's own USB port that came back under another name is found by its
+    /// serial number.
     async fn reopen(&mut self) -> Result<(), LinkError> {
         // The old one must be closed first: it holds the port, and its name.
         self.port = None;
         let settings = self.settings;
-        let port = match platform::Port::open(&self.path, settings) {
+        let port = match open_port(&self.path, settings) {
             Err(error @ LinkError::NotFound { .. }) => {
                 let moved = self.info.usb.as_ref().and_then(ports::find);
                 let path = moved.ok_or(error)?;
-                let port = platform::Port::open(&path, settings)?;
+                let port = open_port(&path, settings)?;
                 self.path = path;
                 port
             }

@@ -87,7 +87,7 @@ impl Socket {
                     deadline = self.pace.now() + WRITE_TIMEOUT;
                 }
                 Err(error) if is_wait(&error) && slice.is_zero() => {
-                    return Err(LinkError::Io(io::ErrorKind::TimedOut.into()));
+                    return Err(LinkError::Stalled);
                 }
                 Err(error) if is_wait(&error) => {}
                 Err(error) => return Err(lost(error)),

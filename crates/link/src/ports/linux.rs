@@ -22,7 +22,11 @@ pub(super) fn usb_id(path: &str) -> Option<UsbId> {
 
 /// FTDI's driver tells how long the adapter waits for more bytes, in milliseconds.
 pub(super) fn latency(path: &str) -> Option<Duration> {
-    let timer = device(Path::new(CLASS), path)?.join("latency_timer");
+    latency_in(Path::new(CLASS), path)
+}
+
+fn latency_in(class: &Path, path: &str) -> Option<Duration> {
+    let timer = device(class, path)?.join("latency_timer");
     let millis = read(&timer)?.parse::<u64>().ok()?;
     Some(Duration::from_millis(millis.max(1)))
 }
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn ports_have_the_ids_of_the_usb_device_above_them() {
-        let scratch = Scratch::new("sysfs");
+        let scratch = Scratch::new("sysfs").unwrap();
         let (class, dev) = tree(&scratch);
         let ports = list_in(&class, &dev);
         let names: Vec<_> = ports
@@ -154,8 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn an_ftdi_adapter_tells_how_long_it_waits() {
+        let scratch = Scratch::new("ftdi").unwrap();
+        let (class, dev) = tree(&scratch);
+        let port = dev.join("ttyUSB10");
+        assert_eq!(latency_in(&class, port.to_str().unwrap()), None);
+        let timer = scratch.path("devices/usb1/1-2/1-2:1.0/ttyUSB10/latency_timer");
+        fs::write(timer, "16\n").unwrap();
+        let latency = latency_in(&class, port.to_str().unwrap());
+        assert_eq!(latency, Some(Duration::from_millis(16)));
+    }
+
+    #[test]
     fn a_link_to_a_port_has_the_ports_ids() {
-        let scratch = Scratch::new("alias");
+        let scratch = Scratch::new("alias").unwrap();
         let (class, dev) = tree(&scratch);
         let alias = scratch.path("my-board");
         symlink(dev.join("ttyUSB10"), &alias).unwrap();

@@ -270,7 +270,7 @@ impl Link for Rfc2217Link {
         let deadline = self.now() + WRITE_TIMEOUT;
         while self.session.suspended {
             if !self.receive(deadline)? {
-                return Err(LinkError::Io(io::ErrorKind::TimedOut.into()));
+                return Err(LinkError::Stalled);
             }
         }
         let mut escaped = Vec::new();

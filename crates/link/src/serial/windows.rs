@@ -110,6 +110,9 @@ impl Port {
         self.port.clear(ClearBuffer::Input).map_err(failed)
     }
 
+    /// The driver's settings decide.
+    pub(super) fn lower_latency(&self) {}
+
     pub(super) fn has_lines(&self) -> bool {
         true
     }
