@@ -1,0 +1,136 @@
+//! The commands, one file each. The doc comment of a command is its manual.
+
+mod chip_id;
+mod completions;
+mod erase_flash;
+mod erase_region;
+mod flash;
+mod flash_id;
+mod man;
+mod ports;
+mod read_flash;
+mod read_mac;
+mod sim;
+mod verify_flash;
+mod version;
+mod write_flash;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::globals::Globals;
+
+/// Flashes and inspects Espressif chips.
+///
+/// A chip is reached through a serial port, over a network (rfc2217://, socket://), or is a
+/// simulated one inside the program (sim://esp32c3), which is enough to try everything without a
+/// board:
+///
+///     guru write-flash --port sim://esp32c3 0x0 firmware.bin
+///
+/// Started under the name esptool, or as 'guru esptool', the program takes that tool's command
+/// lines.
+///
+/// Numbers are decimal, or start with 0x, 0o or 0b; k and M behind them mean 1024 and 1024 * 1024.
+#[derive(Debug, Parser)]
+#[command(
+    name = "guru",
+    version,
+    verbatim_doc_comment,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    term_width = 100
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    WriteFlash(write_flash::WriteFlash),
+    ReadFlash(read_flash::ReadFlash),
+    VerifyFlash(verify_flash::VerifyFlash),
+    EraseFlash(erase_flash::EraseFlash),
+    EraseRegion(erase_region::EraseRegion),
+    FlashId(flash_id::FlashId),
+    ChipId(chip_id::ChipId),
+    ReadMac(read_mac::ReadMac),
+    Ports(ports::Ports),
+    Sim(sim::Sim),
+    Version(version::Version),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(self, context: &mut Context) -> Result<(), Error> {
+        match self {
+            Self::WriteFlash(command) => command.run(context),
+            Self::ReadFlash(command) => command.run(context),
+            Self::VerifyFlash(command) => command.run(context),
+            Self::EraseFlash(command) => command.run(context),
+            Self::EraseRegion(command) => command.run(context),
+            Self::FlashId(command) => command.run(context),
+            Self::ChipId(command) => command.run(context),
+            Self::ReadMac(command) => command.run(context),
+            Self::Ports(command) => command.run(context),
+            Self::Sim(command) => command.run(context),
+            Self::Version(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+            Self::Man(command) => command.run(context),
+        }
+    }
+
+    /// Whether what the command makes goes to standard output, so that nothing else may.
+    pub fn writes_data(&self) -> bool {
+        match self {
+            Self::ReadFlash(command) => command.to_stdout(),
+            Self::Completions(_) | Self::Man(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether progress is shown.
+    pub fn shows_progress(&self) -> bool {
+        match self {
+            Self::WriteFlash(command) => !command.no_progress,
+            Self::ReadFlash(command) => !command.no_progress,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_has_a_manual() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for arg in command.get_arguments() {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use clap::Args;
+use guru_link::block_on;
+use guru_loader::EraseRegion as Region;
+
+use super::flash::PinArgs;
+use crate::args::{self, Size};
+use crate::context::Context;
+use crate::error::Error;
+use crate::session;
+use crate::ui::Report;
+
+/// Bytes that flash erases at the least.
+const SECTOR: u32 = 0x1000;
+
+/// Erase a part of the flash
+///
+///     guru erase-region 0x9000 0x6000
+///     guru erase-region 0x110000 ALL
+///
+/// Address and size are multiples of 4096.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct EraseRegion {
+    /// First byte in flash
+    #[arg(value_name = "ADDR", value_parser = args::scaled)]
+    address: u32,
+
+    /// Number of bytes, or ALL
+    #[arg(value_parser = args::size)]
+    size: Size,
+
+    /// Erase even if secure boot or flash encryption is on; may leave a board that does not start
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    pins: PinArgs,
+}
+
+impl EraseRegion {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
+        if !self.address.is_multiple_of(SECTOR) {
+            return Err(Error::Unaligned {
+                what: "address",
+                value: self.address,
+            });
+        }
+        if let Size::Bytes(size) = self.size
+            && !size.is_multiple_of(SECTOR)
+        {
+            return Err(Error::Unaligned {
+                what: "size",
+                value: size,
+            });
+        }
+        let region = Region {
+            address: self.address,
+            length: session::read_length(self.address, self.size)?,
+        };
+        let flash = self.pins.options();
+        session::with_device(context, |device, observer| {
+            block_on(device.erase_region(&flash, region, self.force, observer))?;
+            Ok(Report::EraseRegion {
+                address: self.address,
+            })
+        })
+    }
+}

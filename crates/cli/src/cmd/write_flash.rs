@@ -1,0 +1,154 @@
+use std::ffi::OsString;
+
+use clap::Args;
+use guru_link::block_on;
+use guru_loader::{Compress, Skip, Verify, WriteJob, WriteRequest};
+
+use super::flash::{FlashArgs, HeaderArgs};
+use crate::context::{Context, Mode};
+use crate::error::Error;
+use crate::files;
+use crate::session;
+use crate::ui::Report;
+
+/// Write files to flash
+///
+/// Each file is preceded by the flash address of its first byte. An Intel HEX file brings its own
+/// addresses; the one before it does not count.
+///
+///     guru write-flash 0x0 bootloader.bin 0x8000 partitions.bin 0x10000 app.bin
+///
+/// What the flash holds already is found by digest and left alone. The rest is erased in whole
+/// sectors of 4096 bytes, written, compressed where the chip can, and verified by digest. An
+/// ESP8266's loader has no digest: there the result is verified only with --verify, which reads
+/// everything back.
+///
+/// Before anything is erased it is checked that the files fit into the flash, do not overlap, and
+/// that an image at the bootloader's place is for this chip and revision. --force overrides that,
+/// and the guards for chips with secure boot or flash encryption.
+///
+/// On Ctrl-C it is said which range of the flash may be partly written.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct WriteFlash {
+    /// Address in flash and file, as often as needed
+    #[arg(required = true, num_args = 1.., value_name = "ADDR FILE")]
+    pub files: Vec<OsString>,
+
+    /// Erase the whole flash first
+    #[arg(short, long)]
+    erase_all: bool,
+
+    /// Do not show progress
+    #[arg(long)]
+    pub no_progress: bool,
+
+    /// Override guards and compatibility checks; may leave a board that does not start
+    #[arg(long)]
+    force: bool,
+
+    /// Compress where the chip can and where it pays (the default)
+    #[arg(short = 'z', long, conflicts_with = "no_compress")]
+    compress: bool,
+
+    /// Send data as they are
+    #[arg(short = 'u', long)]
+    no_compress: bool,
+
+    /// Look only at whole files for what is in the flash already
+    #[arg(long, conflicts_with = "no_skip")]
+    skip_flashed: bool,
+
+    /// Write everything, even what is in the flash already
+    #[arg(long)]
+    no_skip: bool,
+
+    /// Read everything back where the chip has no digest (ESP8266); slow
+    #[arg(long, conflicts_with = "no_verify")]
+    verify: bool,
+
+    /// Do not verify
+    #[arg(long)]
+    no_verify: bool,
+
+    /// Compare digests of what lies outside of the written ranges before and after
+    #[arg(long)]
+    guard: bool,
+
+    /// Let the chip encrypt what it writes (flash encryption must be set up)
+    #[arg(long, conflicts_with = "encrypt_files")]
+    encrypt: bool,
+
+    /// Address and file that the chip shall encrypt, as often as needed
+    #[arg(long, num_args = 1.., value_name = "ADDR FILE")]
+    encrypt_files: Vec<OsString>,
+
+    /// Write encrypted although eFuse does not look prepared for it
+    #[arg(long)]
+    ignore_flash_enc_efuse: bool,
+
+    /// What was written last time, file by file ('skip' for none): only sectors that differ from it
+    /// are written
+    #[arg(
+        long,
+        num_args = 1,
+        value_name = "FILE",
+        conflicts_with = "skip_flashed"
+    )]
+    diff_with: Vec<OsString>,
+
+    /// Believe without asking that what --diff-with names is in the flash
+    #[arg(long, requires = "diff_with")]
+    trust_flash_content: bool,
+
+    #[command(flatten)]
+    header: HeaderArgs,
+
+    #[command(flatten)]
+    flash: FlashArgs,
+}
+
+impl WriteFlash {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
+        let chip = context.globals.chip.named();
+        let flash = self.flash.options();
+        let mut files = files::open(&self.files, self.encrypt)?;
+        files::compare(&mut files, &self.diff_with)?;
+        files.extend(files::open(&self.encrypt_files, true)?);
+        files::check(&files, chip, &flash.size)?;
+        let (mode, frequency) = self.header.parameters();
+        let request = WriteRequest {
+            files,
+            flash,
+            mode,
+            frequency,
+            erase_all: self.erase_all,
+            force: self.force,
+            ignore_encryption_efuse: self.ignore_flash_enc_efuse,
+            trust_flash_content: self.trust_flash_content,
+            compress: match context.mode {
+                _ if self.no_compress => Compress::Never,
+                Mode::Esptool if !self.compress => Compress::Never,
+                _ => Compress::Auto,
+            },
+            skip: match context.mode {
+                _ if self.no_skip => Skip::Never,
+                _ if self.skip_flashed => Skip::Files,
+                Mode::Esptool => Skip::Never,
+                _ => Skip::Parts,
+            },
+            verify: match (self.verify, self.no_verify) {
+                (_, true) => Verify::Never,
+                (true, _) => Verify::ReadBack,
+                _ => Verify::Digest,
+            },
+            guard: self.guard,
+        };
+        // Compression begins now and goes on while the port opens and the chip resets.
+        let job = WriteJob::new(request, chip)?;
+        session::with_device(context, |device, observer| {
+            let report = block_on(device.write_flash(job, observer))?;
+            Ok(Report::WriteFlash(report))
+        })
+    }
+}

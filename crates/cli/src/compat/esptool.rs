@@ -1,0 +1,486 @@
+use std::ffi::OsString;
+
+use clap::Parser;
+use guru_loader::After;
+
+use super::arguments;
+use super::click::{self, Parsed};
+use super::commands::{self, COMMANDS, GROUP, NOT_YET};
+use super::screen::{Job, Lines, Screen};
+use crate::cmd::Cli;
+use crate::config::{self, Found};
+use crate::context::{Context, Mode, VERSION};
+use crate::error::exit;
+use crate::program;
+use crate::ui::Message;
+
+/// The release whose command line, text and exit codes these are.
+pub const LEVEL: &str = "5.6.0";
+
+/// Runs a command line of the predecessor, without the program's own name. Returns the exit code.
+pub fn run(words: Vec<OsString>) -> u8 {
+    let mut lines = Lines::new();
+    let words = match arguments::expand(&words) {
+        Ok(None) => words,
+        Ok(Some(words)) => {
+            let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+            lines.print(&format!("esptool {}", shown.join(" ")));
+            words
+        }
+        Err((path, error)) => {
+            return lines.fatal(&format!("Cannot read arguments from '{path}': {error}"));
+        }
+    };
+    let (words, warnings) = arguments::rename(words);
+    for warning in &warnings {
+        lines.warn(warning);
+    }
+    let nothing = words.is_empty();
+    let group = match click::parse_group(words, &GROUP, &commands::is_command) {
+        Ok(group) => group,
+        Err(message) => return usage(&mut lines, None, &message),
+    };
+    for warning in &group.warnings {
+        lines.warn(warning);
+    }
+    if nothing || group.help {
+        lines.print(&group_help());
+        return if nothing {
+            exit::REFUSED
+        } else {
+            exit::SUCCESS
+        };
+    }
+    let mut rest = group.rest.iter().cloned();
+    let Some(name) = rest.next() else {
+        return usage(&mut lines, None, "Missing command.");
+    };
+    let name = name.to_string_lossy().into_owned();
+    let hyphenated = name.replace('_', "-");
+    if !commands::is_command(&hyphenated) {
+        return usage(&mut lines, None, &format!("No such command '{name}'."));
+    }
+    if hyphenated != name {
+        lines.warn(&format!(
+            "Deprecated: Command '{name}' is deprecated. Use '{hyphenated}' instead."
+        ));
+    }
+    for other in ["--verbose", "--trace"] {
+        if group.has("--silent") && group.has(other) {
+            return lines.fatal(&format!(
+                "Cannot use both {other} and --silent options at the same time."
+            ));
+        }
+    }
+    lines.silent = group.has("--silent");
+    lines.print(&format!("esptool v{LEVEL} (guru {VERSION})"));
+    let found = match config::load() {
+        Ok(found) => found,
+        Err(error) => return lines.fatal(&error.to_string()),
+    };
+    let Some(command) = commands::find(&hyphenated) else {
+        debug_assert!(NOT_YET.contains(&hyphenated.as_str()));
+        return lines.fatal(&format!(
+            "The '{hyphenated}' command is not there yet in guru {VERSION}. docs/limits.md says \
+             what there is."
+        ));
+    };
+    let parsed = match click::parse_command(rest.collect(), command) {
+        Ok(parsed) => parsed,
+        Err(message) => return usage(&mut lines, Some(command), &message),
+    };
+    if parsed.help {
+        lines.print(&command_help(command));
+        return exit::SUCCESS;
+    }
+    if let Err(Refusal::Usage(message)) = exclusions(&parsed) {
+        return usage(&mut lines, Some(command), &message);
+    }
+    if let Err(Refusal::Fatal(message)) = exclusions(&parsed).and_then(|()| later(&group, &parsed))
+    {
+        return lines.fatal(&message);
+    }
+    start(lines, &group, command, &parsed, found)
+}
+
+/// Starts one of our own commands in place of the predecessor's.
+fn start(
+    mut lines: Lines,
+    group: &Parsed,
+    command: &'static click::Command,
+    parsed: &Parsed,
+    found: Found,
+) -> u8 {
+    let cli = match Cli::try_parse_from(translate(group, command, parsed)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.to_string();
+            let message = text.lines().next().unwrap_or_default();
+            let message = message.trim_start_matches("error: ");
+            return usage(&mut lines, Some(command), message);
+        }
+    };
+    let sequence = found.config.hard_reset.as_ref().map(ToString::to_string);
+    let job = Job {
+        command: command.name,
+        chip_named: cli.globals.chip.named().is_some(),
+        no_stub: cli.globals.no_stub,
+        stays_in_stub: cli.globals.after.0 == After::NoResetStub,
+        detects_size: parsed.value("--flash-size").as_deref() == Some("detect"),
+        shows_differences: parsed.has("--diff"),
+        shows_progress: cli.command.shows_progress(),
+        output: parsed
+            .arguments
+            .get(2)
+            .map(|file| file.to_string_lossy().into_owned()),
+        sequence,
+    };
+    let screen = Screen::new(lines, job);
+    let context = Context::new(Mode::Esptool, cli.globals, screen_box(screen));
+    program::run_command(context, cli.command, found)
+}
+
+fn screen_box(screen: Screen) -> Box<dyn crate::ui::Screen> {
+    Box::new(screen)
+}
+
+/// Our command line for the predecessor's. Defaults that differ are given.
+fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<OsString> {
+    let mut words = vec![OsString::from("guru")];
+    let joined = |name: &str, value: &OsString| {
+        let mut word = OsString::from(name);
+        word.push("=");
+        word.push(value);
+        word
+    };
+    for (name, value) in &group.options {
+        match (*name, value) {
+            ("--stub-version", _) => {}
+            (name, Some(value)) => words.push(joined(name, value)),
+            (name, None) => {
+                let word = OsString::from(format!("--{}", own_name(name)));
+                if !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+        }
+    }
+    if !group.has("--baud") {
+        words.push("--baud=115200".into());
+    }
+    words.push(command.name.into());
+    for (name, value) in &parsed.options {
+        match (*name, value) {
+            ("--flash-type" | "--nand-end-address", _) => {}
+            // Given twice, it counts once.
+            (name, None) if words.iter().any(|word| word == name) => {}
+            (name, Some(value)) => words.push(joined(name, value)),
+            (name, None) => words.push(name.into()),
+        }
+    }
+    words.push("--".into());
+    words.extend(parsed.arguments.iter().cloned());
+    words
+}
+
+enum Refusal {
+    Usage(String),
+    Fatal(String),
+}
+
+/// Options that exclude each other.
+fn exclusions(parsed: &Parsed) -> Result<(), Refusal> {
+    let both = |one, other| parsed.has(one) && parsed.has(other);
+    let excluded = |one: &str, others: &str| {
+        Err(Refusal::Usage(format!(
+            "Illegal usage: {one} is mutually exclusive with arguments: {others}."
+        )))
+    };
+    if both("--compress", "--no-compress") {
+        return excluded("--no-compress", "--compress");
+    }
+    if both("--skip-flashed", "--diff-with") || both("--skip-flashed", "--trust-flash-content") {
+        return excluded("--skip-flashed", "--diff-with, --trust-flash-content");
+    }
+    if both("--encrypt", "--encrypt-files") {
+        return Err(Refusal::Fatal(
+            "Options --encrypt and --encrypt-files must not be specified at the same time."
+                .to_owned(),
+        ));
+    }
+    if parsed.has("--trust-flash-content") && !parsed.has("--diff-with") {
+        return Err(Refusal::Fatal(
+            "Option --trust-flash-content requires --diff-with.".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What will come, but is not there yet.
+fn later(group: &Parsed, parsed: &Parsed) -> Result<(), Refusal> {
+    let not_yet = |what: &str| {
+        Err(Refusal::Fatal(format!(
+            "{what} not there yet in guru {VERSION}. docs/limits.md says what there is."
+        )))
+    };
+    if parsed.value("--flash-type").as_deref() == Some("nand") {
+        return not_yet("NAND flash is");
+    }
+    match group.value("--chip") {
+        Some(chip) if chip != "auto" && guru_chip::by_id(&chip).is_none() => {
+            let name = guru_chip::known_name(&chip).map_or(chip.as_str(), |known| known.name);
+            not_yet(&format!("{name} is"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A mistake in the command line, in Click's form.
+fn usage(lines: &mut Lines, command: Option<&click::Command>, message: &str) -> u8 {
+    let (shown, name) = match command {
+        Some(command) => (usage_line(command), format!("esptool {}", command.name)),
+        None => (
+            "Usage: esptool [OPTIONS] COMMAND [ARGS]...".to_owned(),
+            "esptool".to_owned(),
+        ),
+    };
+    lines.error_text(&format!(
+        "{shown}\nTry '{name} -h' for help.\n\nError: {message}"
+    ));
+    exit::REFUSED
+}
+
+/// As [`usage`], for mistakes that are found only when files are looked at.
+pub(super) fn usage_of(lines: &mut Lines, command: &str, message: &str) -> u8 {
+    usage(lines, commands::find(command), message)
+}
+
+fn usage_line(command: &click::Command) -> String {
+    let mut line = format!("Usage: esptool {} [OPTIONS]", command.name);
+    for (name, _) in command.arguments {
+        line.push(' ');
+        line.push_str(name);
+    }
+    line
+}
+
+fn group_help() -> String {
+    let mut text = format!(
+        "Usage: esptool [OPTIONS] COMMAND [ARGS]...\n\nesptool v{LEVEL} (guru {VERSION}): takes the \
+         command lines of esptool. 'guru --help' shows the program's own.\n\nOptions:\n"
+    );
+    text.push_str(&options_help(&GROUP, None));
+    text.push_str("\nCommands:\n");
+    let program = <Cli as clap::CommandFactory>::command();
+    for command in &COMMANDS {
+        let about = program
+            .find_subcommand(command.name)
+            .and_then(|own| own.get_about())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        text.push_str(&format!("  {:<14}{about}\n", command.name));
+    }
+    text.push_str(&format!("\nNot there yet: {}.", NOT_YET.join(", ")));
+    text
+}
+
+fn command_help(command: &click::Command) -> String {
+    format!(
+        "{}\n\n'guru {} --help' is the manual of this command.\n\nOptions:\n{}",
+        usage_line(command),
+        command.name,
+        options_help(command.options, Some(command.name)).trim_end()
+    )
+}
+
+/// Options with the help of ours of the same name.
+fn options_help(options: &[click::Opt], command: Option<&str>) -> String {
+    let program = <Cli as clap::CommandFactory>::command();
+    let own = command.map_or(Some(&program), |name| program.find_subcommand(name));
+    let mut text = String::new();
+    for option in options {
+        // Known, but not for everyone.
+        if matches!(
+            option.long,
+            "--stub-version" | "--flash-type" | "--nand-end-address"
+        ) {
+            continue;
+        }
+        let short = if option.short.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", option.short)
+        };
+        let help = own
+            .and_then(|own| {
+                own.get_arguments()
+                    .find(|arg| arg.get_long() == Some(own_name(option.long)))
+            })
+            .and_then(|arg| arg.get_help())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "  {:<28}{help}\n",
+            format!("{}{short}", option.long)
+        ));
+    }
+    text.push_str("  --help, -h                  Show this\n");
+    text
+}
+
+/// Our name for an option of theirs, without hyphens.
+fn own_name(long: &str) -> &str {
+    match long {
+        "--silent" => "quiet",
+        long => long.trim_start_matches('-'),
+    }
+}
+
+/// What the configuration file makes the predecessor say.
+pub(super) fn configuration(lines: &mut Lines, message: &Message) {
+    match message {
+        Message::UnknownKeys { keys } => {
+            let plural = if keys.len() > 1 { "s" } else { "" };
+            lines.warn(&format!(
+                "Ignoring unknown config option{plural}: {}",
+                keys.join(", ")
+            ));
+        }
+        Message::Configuration {
+            path,
+            from_environment,
+        } => {
+            let suffix = if *from_environment {
+                " (set with ESPTOOL_CFGFILE)"
+            } else {
+                ""
+            };
+            lines.print(&format!(
+                "Loaded custom configuration from {}{suffix}",
+                path.display()
+            ));
+        }
+        Message::InvalidConfiguration { path, reason } => {
+            lines.warn(&format!(
+                "Ignoring invalid config file {}: {reason}",
+                path.display()
+            ));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn translated(text: &str) -> Vec<String> {
+        let (words, _) = arguments::rename(words(text));
+        let group = click::parse_group(words, &GROUP, &commands::is_command).unwrap();
+        let mut rest = group.rest.clone().into_iter();
+        let name = rest.next().unwrap().to_string_lossy().replace('_', "-");
+        let command = commands::find(&name).unwrap();
+        let parsed = click::parse_command(rest.collect(), command).unwrap();
+        let words = translate(&group, command, &parsed);
+        // What comes out is one of our own command lines.
+        if let Err(error) = Cli::try_parse_from(&words) {
+            panic!("{text}: {error}");
+        }
+        words
+            .into_iter()
+            .map(|word| word.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn command_lines_of_build_systems_become_ours() {
+        assert_eq!(
+            translated(
+                "--chip esp32 -p /dev/ttyUSB0 -b 460800 --before default_reset --after hard_reset \
+                 write_flash -z --flash_mode dio --flash_freq 40m --flash_size detect 0x1000 b.bin"
+            ),
+            [
+                "guru",
+                "--chip=esp32",
+                "--port=/dev/ttyUSB0",
+                "--baud=460800",
+                "--before=default-reset",
+                "--after=hard-reset",
+                "write-flash",
+                "--compress",
+                "--flash-mode=dio",
+                "--flash-freq=40m",
+                "--flash-size=detect",
+                "--",
+                "0x1000",
+                "b.bin",
+            ]
+        );
+        assert_eq!(
+            translated("-s write-flash -s -p -ff 80m -fm qio -fs 4MB -sc HSPI -u 0 a 0x1000 b"),
+            [
+                "guru",
+                "--quiet",
+                "--baud=115200",
+                "write-flash",
+                "--skip-flashed",
+                "--no-progress",
+                "--flash-freq=80m",
+                "--flash-mode=qio",
+                "--flash-size=4MB",
+                "--spi-connection=HSPI",
+                "--no-compress",
+                "--",
+                "0",
+                "a",
+                "0x1000",
+                "b",
+            ]
+        );
+        translated("--port-filter vid=0x303A pid=0x1001 --connect-attempts -1 read_flash 0 ALL x");
+        translated("write-flash --diff-with a skip -- 0 a 0x1000 b");
+        translated("--stub-version 2 --no-stub verify-flash -d -ft nor 0 a");
+    }
+
+    #[test]
+    fn every_option_of_theirs_is_one_of_ours() {
+        for command in &COMMANDS {
+            for option in command.options {
+                if matches!(option.long, "--flash-type" | "--nand-end-address") {
+                    continue;
+                }
+                let program = <Cli as clap::CommandFactory>::command();
+                let own = program.find_subcommand(command.name).unwrap();
+                assert!(
+                    own.get_arguments()
+                        .any(|arg| arg.get_long() == option.long.strip_prefix("--")),
+                    "{} {}",
+                    command.name,
+                    option.long
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_refused() {
+        let parse = |text| {
+            let command = commands::find("write-flash").unwrap();
+            exclusions(&click::parse_command(words(text), command).unwrap())
+        };
+        assert!(matches!(parse("-z -u 0 a"), Err(Refusal::Usage(_))));
+        assert!(matches!(
+            parse("-s --diff-with a -- 0 a"),
+            Err(Refusal::Usage(_))
+        ));
+        assert!(matches!(
+            parse("--trust-flash-content 0 a"),
+            Err(Refusal::Fatal(_))
+        ));
+        assert!(parse("-z 0 a").is_ok());
+    }
+}

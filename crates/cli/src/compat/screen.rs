@@ -1,0 +1,800 @@
+use std::time::Instant;
+
+use guru_image::FirmwareError;
+use guru_link::LinkError;
+use guru_loader::{
+    ConnectFailure, DeviceInfo, Error as LoaderError, Event, FlashInfo, Leaving, Notice, Progress,
+    Step, Unverified, UsbMode,
+};
+
+use super::{esptool, format};
+use crate::error::Error;
+use crate::ui::{self, Message, Out, Report, Stream, escape};
+
+/// Where the predecessor sends those who cannot connect.
+const TROUBLESHOOTING: &str =
+    "https://docs.espressif.com/projects/esptool/en/latest/troubleshooting.html";
+
+/// What the command line says about the job, as far as its text depends on it.
+#[derive(Debug)]
+pub struct Job {
+    /// Name of the command.
+    pub command: &'static str,
+    /// The chip was named.
+    pub chip_named: bool,
+    /// `--no-stub`.
+    pub no_stub: bool,
+    /// `--after no-reset-stub`.
+    pub stays_in_stub: bool,
+    /// `--flash-size detect`.
+    pub detects_size: bool,
+    /// `--diff`.
+    pub shows_differences: bool,
+    /// No `--no-progress`.
+    pub shows_progress: bool,
+    /// Output file of `read-flash`.
+    pub output: Option<String>,
+    /// Custom sequence for the hard reset.
+    pub sequence: Option<String>,
+}
+
+/// Lines in the predecessor's form.
+#[derive(Debug)]
+pub struct Lines {
+    out: Out,
+    err: Out,
+    /// Only errors are shown.
+    pub silent: bool,
+    /// A line was begun and not ended.
+    open: bool,
+}
+
+impl Lines {
+    /// Lines to standard output; warnings and errors to standard error.
+    pub fn new() -> Self {
+        Self {
+            out: Out::new(Stream::Stdout),
+            err: Out::new(Stream::Stderr),
+            silent: false,
+            open: false,
+        }
+    }
+
+    /// A line.
+    pub fn print(&mut self, text: &str) {
+        if !self.silent {
+            self.end_line();
+            self.out.line(text);
+        }
+    }
+
+    /// A line that goes on.
+    fn part(&mut self, text: &str) {
+        if !self.silent {
+            self.out.part(text);
+            self.open = true;
+        }
+    }
+
+    fn end_line(&mut self) {
+        if self.open {
+            self.out.line("");
+            self.open = false;
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.print(&format!("NOTE: {text}"));
+    }
+
+    /// A warning.
+    pub fn warn(&mut self, text: &str) {
+        if !self.silent {
+            self.end_line();
+            self.err.line(&format!("WARNING: {text}"));
+        }
+    }
+
+    fn error(&mut self, text: &str) {
+        self.error_text(&format!("ERROR: {text}"));
+    }
+
+    /// Text on standard error.
+    pub fn error_text(&mut self, text: &str) {
+        self.end_line();
+        self.err.line(text);
+    }
+
+    /// A fatal error. Returns the exit code.
+    pub fn fatal(&mut self, text: &str) -> u8 {
+        self.print("");
+        self.error(&format!("A fatal error occurred: {text}"));
+        crate::error::exit::REFUSED
+    }
+}
+
+/// The events of a session in the predecessor's words.
+pub struct Screen {
+    lines: Lines,
+    job: Job,
+    /// Name of the present file.
+    file: String,
+    /// Begin of the present step, and the percentage that was shown last.
+    step: Option<(Step, Instant, u64)>,
+    /// `Connected to` was printed.
+    connected: bool,
+    /// The blank line behind the list of the chip's properties was printed.
+    ready: bool,
+}
+
+impl Screen {
+    /// A screen for a job.
+    pub fn new(lines: Lines, job: Job) -> Self {
+        Self {
+            lines,
+            job,
+            file: String::new(),
+            step: None,
+            connected: false,
+            ready: false,
+        }
+    }
+
+    fn property(&mut self, label: &str, value: &str) {
+        let label = format!("{label}:");
+        self.lines.print(&format!("{label:<20}{}", escape(value)));
+    }
+
+    fn device(&mut self, device: &DeviceInfo) {
+        if self.lines.open && !self.job.chip_named && !self.lines.silent {
+            self.lines.out.line(&format!(" {}", device.chip));
+            self.lines.open = false;
+        }
+        self.lines.print(&format!(
+            "Connected to {} on {}:",
+            device.chip,
+            escape(&device.port)
+        ));
+        self.connected = true;
+        if device.secure_download {
+            let value = format!("{} in Secure Download Mode", device.chip);
+            self.property("Chip type", &value);
+        } else {
+            self.property(
+                "Chip type",
+                device.description.as_deref().unwrap_or(device.chip),
+            );
+            self.property("Features", &device.features.join(", "));
+            if let Some(mhz) = device.crystal_mhz {
+                self.property("Crystal frequency", &format!("{mhz}MHz"));
+            }
+            if let Some(mode) = device.usb_mode {
+                let name = match mode {
+                    UsbMode::SerialJtag => "USB-Serial/JTAG",
+                    UsbMode::Otg => "USB-OTG",
+                };
+                self.property("USB mode", name);
+            }
+            if let Some(mac) = &device.mac {
+                self.property("MAC", mac);
+            }
+        }
+        self.lines.print("");
+        if !self.job.no_stub {
+            self.lines.note(
+                "This version has no flasher stub: the ROM loader does the work, as with --no-stub.",
+            );
+        }
+    }
+
+    fn mac(&mut self, mac: Option<&str>) {
+        if let Some(mac) = mac {
+            self.property("MAC", mac);
+        }
+    }
+
+    fn flash(&mut self, flash: &FlashInfo) {
+        let title = "Flash Memory Information:";
+        self.lines.print(title);
+        self.lines.print(&"=".repeat(title.len()));
+        self.lines
+            .print(&format!("Manufacturer: {:02x}", flash.manufacturer));
+        self.lines.print(&format!("Device: {:04x}", flash.device));
+        let size = flash.size_label.unwrap_or("Unknown");
+        self.lines.print(&format!("Detected flash size: {size}"));
+        match flash.data_lines {
+            Some(4) => self
+                .lines
+                .print("Flash type set in eFuse: quad (4 data lines)"),
+            Some(8) => self
+                .lines
+                .print("Flash type set in eFuse: octal (8 data lines)"),
+            _ => {}
+        }
+        if let Some(voltage) = &flash.voltage {
+            self.lines.print(&format!(
+                "Flash voltage set by {}: {}",
+                voltage.source, voltage.volts
+            ));
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let verb = match progress.step {
+            Step::Write => "Writing at",
+            Step::Read => "Reading from",
+            // The predecessor shows none for these.
+            Step::Erase | Step::Verify => return,
+        };
+        if !self.job.shows_progress || self.lines.silent {
+            return;
+        }
+        let compressed = progress.step == Step::Write && progress.to_send > 0;
+        let (done, total) = if compressed {
+            (progress.sent, progress.to_send)
+        } else {
+            (progress.done, progress.total)
+        };
+        let total = total.max(1);
+        let done = done.min(total);
+        let complete = done == total;
+        let percent = done * 100 / total;
+        let began = match self.step {
+            Some((step, began, shown)) if step == progress.step => {
+                if shown == percent && !(complete && percent < 100) {
+                    return;
+                }
+                began
+            }
+            _ => Instant::now(),
+        };
+        self.step = Some((progress.step, began, percent));
+        let line = format!(
+            "{verb} {:#010x} {} {:>5.1}% {}/{} [{}] ",
+            progress.address,
+            format::bar(done, total),
+            100.0 * done as f64 / total as f64,
+            format::bytes(done),
+            format::bytes(total),
+            format::elapsed(began.elapsed().as_secs()),
+        );
+        if !self.lines.out.is_terminal() {
+            self.lines.print(&line);
+            return;
+        }
+        self.lines.out.part(&format!("\r\x1b[2K{line}"));
+        self.lines.open = true;
+        if complete {
+            self.lines.end_line();
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            // Shown by our own `device`.
+            Notice::NoStub | Notice::SecureDownload => {}
+            Notice::NoReset => self.lines.note(
+                "Pre-connection option \"no-reset\" was selected. Connection may fail if the chip \
+                 is not in bootloader or flasher stub mode.",
+            ),
+            Notice::NotReset { port }
+                if port.starts_with("socket:") || port.starts_with("tcp:") =>
+            {
+                self.lines.note(
+                    "It's not possible to reset the chip over a TCP socket. Automatic resetting to \
+                     bootloader has been disabled, reset the chip manually.",
+                );
+            }
+            Notice::NotReset { port } => self.lines.warn(&format!(
+                "Chip was NOT reset. Setting RTS/DTR lines is not supported for port '{port}'. Set \
+                 --before and --after arguments to 'no-reset' and switch to bootloader manually to \
+                 avoid this warning."
+            )),
+            Notice::UnexpectedChip { chip, read } => self.lines.warn(&format!(
+                "This chip doesn't appear to be an {chip} ({read}). Probably it is unsupported by \
+                 this version of esptool. Will attempt to continue anyway."
+            )),
+            Notice::OddCrystal {
+                estimated_khz,
+                taken_mhz,
+            } => self.lines.warn(&format!(
+                "Detected crystal freq {:.2} MHz is quite different to normalized freq {taken_mhz} \
+                 MHz. Unsupported crystal in use?",
+                f64::from(*estimated_khz) / 1000.0
+            )),
+            Notice::FlashNotConnected { custom_pins, .. } => {
+                self.lines.warn(
+                    "Failed to communicate with the flash chip, read/write operations will fail. \
+                     Try checking the chip connections or removing any other hardware connected to \
+                     IOs.",
+                );
+                if *custom_pins {
+                    self.lines.note(
+                        "Some GPIO pins might be used by other peripherals, try using another \
+                         combination of pins for SPI flash connection.",
+                    );
+                }
+            }
+            Notice::XmcStartUp { fixed: true } => {
+                self.lines.warn(
+                    "XMC flash chip boot-up failure detected! Running XMC25QHxxC startup flow.",
+                );
+                self.lines.print("XMC flash chip boot-up fix successful!");
+            }
+            Notice::XmcStartUp { fixed: false } => {
+                self.lines.warn(
+                    "XMC flash chip boot-up failure detected! Running XMC25QHxxC startup flow.",
+                );
+                self.lines.warn(
+                    "Could not confirm XMC flash chip boot-up fix. The flash chip may not work.",
+                );
+            }
+            Notice::FlashSizeAssumed { label, .. } => self.lines.warn(&format!(
+                "Could not auto-detect flash size, defaulting to {label}."
+            )),
+            Notice::LargeFlash => self.lines.note(
+                "Flash sizes larger than 16MB are not fully supported. Change the flash size \
+                 argument in case of a failure.",
+            ),
+            Notice::SetFlashSizeIfFails => self
+                .lines
+                .note("In case of failure, please set a specific flash size."),
+            Notice::HeaderKept => self
+                .lines
+                .warn("Security features enabled, so not changing any flash settings."),
+            Notice::EmptyFile { file } => self.lines.warn(&format!("'{file}' is empty.")),
+            Notice::NotVerified {
+                reason: Unverified::Encrypted | Unverified::SecureDownload,
+            } => {
+                self.lines
+                    .print("Cannot verify written data if encrypted or in secure download mode.");
+            }
+            Notice::NoChipId { chip } => self.lines.warn(&format!(
+                "{chip} has no chip ID. Reading MAC address instead."
+            )),
+            other => {
+                let text = capitalized(&other.to_string());
+                match other.severity() {
+                    guru_loader::Severity::Note => self.lines.note(&text),
+                    guru_loader::Severity::Warning => self.lines.warn(&text),
+                }
+            }
+        }
+    }
+
+    fn verifies(&self) -> bool {
+        self.job.command == "verify-flash"
+    }
+}
+
+impl ui::Screen for Screen {
+    fn event(&mut self, event: &Event) {
+        if !matches!(event, Event::Progress(_)) {
+            self.step = None;
+        }
+        let lines = &mut self.lines;
+        match event {
+            Event::Connecting { .. } => lines.part("Connecting..."),
+            Event::ConnectAttempt { .. } => lines.part("."),
+            Event::DetectingChip => {
+                lines.end_line();
+                if !self.job.chip_named {
+                    lines.part("Detecting chip type...");
+                }
+            }
+            Event::Connected(device) => self.device(device),
+            Event::ChangingBaud { baud } => {
+                lines.print(&format!("Changing baud rate to {baud}..."));
+            }
+            Event::BaudChanged { .. } => lines.print("Changed."),
+            Event::AttachingFromEfuse {
+                pads: [clk, q, d, hd, cs],
+            } => lines.print(&format!(
+                "Attaching flash from eFuses' SPI pads configuration (CLK:{clk}, Q:{q}, D:{d}, \
+                 HD:{hd}, CS:{cs})..."
+            )),
+            Event::AttachingDefault => lines.print("Enabling default SPI flash mode..."),
+            Event::ConfiguringFlash => lines.print("Configuring flash size..."),
+            Event::FlashSizeDetected { label, .. } => match self.job.command {
+                "read-flash" => lines.print(&format!("Detected flash size: {label}")),
+                "erase-region" => lines.print(&format!("Auto-detected flash size: {label}")),
+                _ if self.job.detects_size => {
+                    lines.print(&format!("Auto-detected flash size: {label}"));
+                }
+                _ => {}
+            },
+            Event::HeaderPatched {
+                parameters,
+                digest_updated,
+            } => {
+                lines.print(&format!("Flash parameters set to {parameters:#06x}."));
+                if *digest_updated {
+                    lines.print("SHA digest in image updated.");
+                }
+            }
+            Event::FileBegins {
+                name,
+                address,
+                files,
+                ..
+            } => {
+                self.file = escape(name).into_owned();
+                if *files > 1 && self.job.command == "write-flash" {
+                    lines.print(&format!("\nWriting '{}' at {address:#010x}...", self.file));
+                }
+            }
+            Event::EraseRange {
+                start,
+                end,
+                unaligned,
+            } => {
+                if let Some(address) = unaligned {
+                    lines.note(&format!(
+                        "Flash address {address:#010x} is not aligned to a 0x1000 byte flash \
+                         sector. {:#x} bytes before this address will be erased.",
+                        address.saturating_sub(*start)
+                    ));
+                }
+                lines.print(&format!(
+                    "Flash will be erased from {start:#010x} to {end:#010x}..."
+                ));
+            }
+            Event::Unchanged {
+                address,
+                whole_file: true,
+                ..
+            } => {
+                lines.print("Comparing flash contents against new data...");
+                lines.print(&format!(
+                    "'{}' at {address:#010x} already in flash, skipping write.",
+                    self.file
+                ));
+            }
+            Event::Progress(progress) => self.progress(progress),
+            Event::Wrote {
+                address,
+                bytes,
+                compressed,
+                elapsed,
+                ..
+            } => {
+                let seconds = elapsed.as_secs_f64();
+                let sent = compressed
+                    .map(|compressed| format!(" ({compressed} compressed)"))
+                    .unwrap_or_default();
+                lines.print(&format!(
+                    "Wrote {bytes} bytes{sent} at {address:#010x} in {seconds:.1} seconds{}.",
+                    format::rate(*bytes, seconds)
+                ));
+            }
+            Event::Verifying {
+                name,
+                address,
+                length,
+            } => {
+                if self.job.command == "verify-flash" {
+                    lines.print(&format!(
+                        "Verifying {length:#x} ({length}) bytes at {address:#010x} in flash \
+                         against '{}'...",
+                        escape(name)
+                    ));
+                } else {
+                    lines.print("Verifying written data...");
+                }
+            }
+            Event::Verified { .. } => {
+                if self.verifies() {
+                    self.lines
+                        .print("Verification successful (digest matched).");
+                } else {
+                    self.lines.print("Hash of data verified.");
+                }
+            }
+            Event::Mismatch {
+                expected, found, ..
+            } => {
+                if !self.verifies() {
+                    self.lines.print(&format!("Input MD5: {expected}"));
+                    self.lines.print(&format!("Flash MD5: {found}"));
+                } else if !self.job.shows_differences {
+                    self.lines.print("Verification failed (digest mismatch).");
+                }
+            }
+            Event::Differences { count, bytes } => {
+                let first = bytes.first().map_or(0, |(address, ..)| *address);
+                lines.print(&format!(
+                    "Verification failed: {count} differences, first at {first:#010x}:"
+                ));
+                for (address, flash, image) in bytes {
+                    lines.print(&format!("   {address:#010x} {flash:02x} {image:02x}"));
+                }
+            }
+            Event::ReadDone {
+                address,
+                bytes,
+                elapsed,
+                ..
+            } => {
+                let seconds = elapsed.as_secs_f64();
+                let file = self.job.output.as_deref().unwrap_or_default();
+                lines.print(&format!(
+                    "Read {bytes} bytes from {address:#010x} in {seconds:.1} seconds{} to '{}'.",
+                    format::rate(*bytes, seconds),
+                    escape(file)
+                ));
+            }
+            Event::Erasing { range: None } => {
+                lines.print("Erasing flash memory (this may take a while)...");
+            }
+            Event::Erasing { range: Some(_) } => lines
+                .print("Erasing flash memory region (this may take a while depending on size)..."),
+            Event::Erased { range, elapsed } => {
+                let what = if range.is_some() {
+                    "memory region"
+                } else {
+                    "memory"
+                };
+                lines.print(&format!(
+                    "Flash {what} erased successfully in {:.1} seconds.",
+                    elapsed.as_secs_f64()
+                ));
+            }
+            Event::LinkLost { attempt } => {
+                if *attempt == 1 {
+                    lines.print("\nLost connection, retrying...");
+                    lines.part("Waiting for the chip to reconnect");
+                } else {
+                    lines.part(".");
+                }
+            }
+            Event::Leaving(leaving) => {
+                lines.print("");
+                match leaving {
+                    Leaving::HardReset => lines.print("Hard resetting via RTS pin..."),
+                    Leaving::CustomReset => {
+                        let sequence = self.job.sequence.as_deref().unwrap_or_default();
+                        lines.print(&format!("Custom reset sequence executed: {sequence}"));
+                    }
+                    Leaving::WatchdogReset => lines.print("Hard resetting with a watchdog..."),
+                    Leaving::SoftReset => lines.print("Soft resetting..."),
+                    Leaving::InLoader if self.job.stays_in_stub => {
+                        lines.print("Staying in flasher stub.");
+                    }
+                    Leaving::InLoader => lines.print("Staying in bootloader."),
+                }
+            }
+            Event::Notice(notice) => self.notice(notice),
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        match message {
+            Message::PortsFound { ports } => {
+                self.lines
+                    .print(&format!("Found {} serial ports...", ports.len()));
+            }
+            Message::OpeningPort { port } => {
+                self.lines.print(&format!("Serial port {}:", escape(port)));
+            }
+            Message::OpenFailed {
+                reason, attempt: 1, ..
+            } => {
+                self.lines.print(&escape(reason));
+                self.lines.part("Retrying failed connection");
+            }
+            Message::OpenFailed { attempt, .. } if attempt % 10 == 0 => self.lines.part("."),
+            Message::PortFailed { port, reason } => {
+                self.lines.error(&format!(
+                    "{} failed to connect: {}",
+                    escape(port),
+                    escape(reason)
+                ));
+            }
+            Message::Ready => {
+                self.ready = true;
+                self.lines.print("");
+            }
+            Message::Note { text } => self.lines.note(text),
+            Message::Warning { text } => self.lines.warn(text),
+            configuration => esptool::configuration(&mut self.lines, configuration),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Version { .. } => self.lines.print(esptool::LEVEL),
+            Report::FlashId(flash) => self.flash(&flash),
+            Report::ReadMac { mac } => self.mac(mac.as_deref()),
+            Report::ChipId {
+                chip_id: Some(id), ..
+            } => {
+                self.lines.print(&format!("Chip ID: {id:#010x}"));
+            }
+            Report::ChipId { mac, .. } => self.mac(mac.as_deref()),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
+        let Err(error) = outcome else {
+            self.lines.end_line();
+            return crate::error::exit::SUCCESS;
+        };
+        let code = error.kind().old_exit_code();
+        match error {
+            Error::NoPartner { .. } => {
+                let message = "Must be pairs of an address and the binary filename to write there.";
+                return pairs(&mut self.lines, self.job.command, message);
+            }
+            Error::BadAddress { word, .. } => {
+                let message = format!("Address \"{}\" must be a number.", escape(word));
+                return pairs(&mut self.lines, self.job.command, &message);
+            }
+            Error::Firmware(FirmwareError::Read(error)) => {
+                let message = chain(error);
+                return pairs(&mut self.lines, self.job.command, &message);
+            }
+            Error::Overlap { address, file, .. } => {
+                let message = format!(
+                    "Detected overlap at address: {address:#x} for file: {}.",
+                    escape(file)
+                );
+                return pairs(&mut self.lines, self.job.command, &message);
+            }
+            Error::Interrupted { state } => {
+                self.lines
+                    .error("KeyboardInterrupt: Run cancelled by user.");
+                if !state.is_empty() {
+                    self.lines.error_text(&capitalized(state));
+                }
+            }
+            Error::Session(LoaderError::Link(LinkError::Lost(_) | LinkError::Io(_))) => {
+                self.lines.print("");
+                self.lines.error(&format!(
+                    "A serial exception error occurred: {}\nNote: It is likely not a problem with \
+                     this program, but with the hardware connection or drivers.\nFor \
+                     troubleshooting steps visit: {TROUBLESHOOTING}",
+                    escape(&chain(error))
+                ));
+            }
+            error => {
+                self.lines.fatal(&fatal(error));
+            }
+        }
+        code
+    }
+}
+
+fn pairs(lines: &mut Lines, command: &str, message: &str) -> u8 {
+    let argument = super::commands::PAIRS;
+    esptool::usage_of(
+        lines,
+        command,
+        &format!("Invalid value for '{argument}': {message}"),
+    )
+}
+
+/// What the predecessor says of an error.
+fn fatal(error: &Error) -> String {
+    let Error::Session(error) = error else {
+        return match error {
+            Error::NoPort { tried } => format!(
+                "Could not connect to an Espressif device on any of the {tried} available serial \
+                 ports."
+            ),
+            Error::Unaligned {
+                what: "address", ..
+            } => "Offset to erase from must be a multiple of 4096.".to_owned(),
+            Error::Unaligned { .. } => {
+                "Size of data to erase must be a multiple of 4096.".to_owned()
+            }
+            error => {
+                let mut text = capitalized(&chain(error));
+                for hint in error.hints() {
+                    text.push_str(&format!("\nHint: {hint}"));
+                }
+                text
+            }
+        };
+    };
+    match error {
+        LoaderError::Connect { .. } => failure(error),
+        LoaderError::WrongChip { named, found } => {
+            format!("This chip is {found}, not {named}. Wrong chip argument?")
+        }
+        LoaderError::DoesNotFit {
+            file,
+            length,
+            address,
+            flash,
+        } => format!(
+            "File '{}' (length {length}) at offset {address:#010x} will not fit in {flash} bytes of \
+             flash. Change the flash_size argument or flashing address.",
+            escape(file)
+        ),
+        LoaderError::ImageMismatch { file, reason } => format!(
+            "'{}' {}. Use --force to flash anyway.",
+            escape(file),
+            escape(reason)
+        ),
+        LoaderError::VerifyFailed { .. } => "MD5 of file does not match data in flash!".to_owned(),
+        LoaderError::Differs { .. } => "Verification failed.".to_owned(),
+        LoaderError::Link(LinkError::NotFound { port }) => not_open(
+            port,
+            "No such file or directory",
+            "Check if the port is correct and ESP connected",
+        ),
+        LoaderError::Link(error @ LinkError::Busy { port, .. }) => not_open(
+            port,
+            &error.to_string(),
+            "Check if the port is not used by another task",
+        ),
+        LoaderError::Link(error @ LinkError::Permission { port, group }) => {
+            let group = group.as_deref().unwrap_or("dialout or uucp");
+            let hint = format!("Try to add user into {group} group.");
+            not_open(port, &error.to_string(), &hint)
+        }
+        error => {
+            let mut text = capitalized(&chain(error));
+            if let Some(hint) = error.hint().and_then(guru_chip::hint) {
+                text.push_str(&format!("\nHint: {} {}", hint.cause, hint.remedy));
+            }
+            text
+        }
+    }
+}
+
+/// A connection that failed, in one sentence; also for a port that is one of several.
+pub fn failure(error: &LoaderError) -> String {
+    let LoaderError::Connect { reason, .. } = error else {
+        return chain(error);
+    };
+    let reason = match reason {
+        ConnectFailure::Silence => "No serial data received.".to_owned(),
+        ConnectFailure::Garbage => {
+            "Invalid head of packet: Possible serial noise or corruption.".to_owned()
+        }
+        ConnectFailure::WrongBootMode(mode) => {
+            format!("Wrong boot mode detected ({mode:#x})! The chip needs to be in download mode.")
+        }
+        ConnectFailure::TxPathDown => "Download mode successfully detected, but getting no sync \
+                                       reply: The serial TX path seems to be down."
+            .to_owned(),
+        ConnectFailure::NoSyncReply => "Response doesn't match request.".to_owned(),
+    };
+    format!(
+        "Failed to connect to Espressif device: {reason}\nFor troubleshooting steps visit: \
+         {TROUBLESHOOTING}"
+    )
+}
+
+fn not_open(port: &str, reason: &str, hint: &str) -> String {
+    format!(
+        "Could not open {port}, the port is busy or doesn't exist.\n({})\n\nHint: {hint}\n",
+        escape(reason)
+    )
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut shown = text.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if cause_text != shown {
+            text.push_str(&format!(": {cause_text}"));
+        }
+        shown = cause_text;
+        next = cause.source();
+    }
+    escape(&text).into_owned()
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}

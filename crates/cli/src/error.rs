@@ -1,0 +1,367 @@
+//! What can go wrong, which kind it is, and the exit code that follows from it.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+use guru_image::FirmwareError;
+use guru_link::LinkError;
+use guru_loader::{Error as LoaderError, ErrorKind};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::config::BadValue;
+
+/// Exit codes. `docs/exit-codes.md` says what they mean.
+pub mod exit {
+    /// Everything was done.
+    pub const SUCCESS: u8 = 0;
+    /// The port failed while it was in use, output could not be stored, or something unexpected.
+    pub const FAILURE: u8 = 1;
+    /// Wrong input, a port that cannot be opened, a chip that does not answer or refuses.
+    pub const REFUSED: u8 = 2;
+    /// The contents of the flash are not what they should be.
+    pub const DIFFERENT: u8 = 3;
+    /// A security feature, or what the chip and its mode can do, forbids it.
+    pub const FORBIDDEN: u8 = 4;
+    /// Stopped by Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Why the program stops before its work is done.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The command line says something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// A command, an option or a chip that will come, but is not there yet.
+    #[error("{0} is not there yet")]
+    NotYet(String),
+    /// A file that is to be written or compared.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
+    /// The last word of a list of addresses and files has no partner.
+    #[error(
+        "'{word}' has no partner; write pairs of an address and a file: 0x0 boot.bin 0x10000 app.bin"
+    )]
+    NoPartner {
+        /// The word.
+        word: String,
+    },
+    /// What stands before a file is no address.
+    #[error("{reason} (an address stands before each file: 0x10000 app.bin)")]
+    BadAddress {
+        /// The word.
+        word: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is to be erased is not made of whole sectors.
+    #[error("the {what} 0x{value:x} is not a multiple of 0x1000, the size of a sector; {} would be", nearest(*value))]
+    Unaligned {
+        /// `address` or `size`.
+        what: &'static str,
+        /// Its value.
+        value: u32,
+    },
+    /// Two files touch the same sector of flash.
+    #[error(
+        "'{file}' at 0x{address:x} overlaps '{other}', which takes the sectors up to 0x{other_end:x}"
+    )]
+    Overlap {
+        /// Where the second one begins.
+        address: u32,
+        /// Name of the second one.
+        file: String,
+        /// Name of the first one.
+        other: String,
+        /// First byte behind the first one's last sector.
+        other_end: u64,
+    },
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] BadValue),
+    /// The session with the chip.
+    #[error(transparent)]
+    Session(#[from] LoaderError),
+    /// No port was named, and none has a chip that answers.
+    #[error("{}", no_port(*.tried))]
+    NoPort {
+        /// Ports that were tried.
+        tried: usize,
+    },
+    /// A file cannot be made or written.
+    #[error("cannot write '{}'", path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The simulator cannot be started.
+    #[error("{reason}")]
+    Simulator {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted{}", if state.is_empty() { String::new() } else { format!(": {state}") })]
+    Interrupted {
+        /// In what state the chip was left; empty when it was not reached yet.
+        state: String,
+    },
+    /// Something that should not happen.
+    #[error("{what}")]
+    Unexpected {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Multiples of a sector beside a value.
+fn nearest(value: u32) -> String {
+    let below = value & !0xFFF;
+    match below.checked_add(0x1000) {
+        Some(above) => format!("0x{below:x} or 0x{above:x}"),
+        None => format!("0x{below:x}"),
+    }
+}
+
+/// The ports there are, for one who named another.
+fn there_are() -> String {
+    let ports: Vec<_> = guru_link::ports::list()
+        .into_iter()
+        .map(|port| port.path)
+        .collect();
+    match ports.is_empty() {
+        true => "there is no serial port; sim://esp32c3 is a simulated chip".to_owned(),
+        false => format!("there are {}", ports.join(", ")),
+    }
+}
+
+fn no_port(tried: usize) -> String {
+    match tried {
+        0 => "there is no serial port, or none that the filters let through".to_owned(),
+        1 => "no chip answers on the only serial port".to_owned(),
+        count => format!("no chip answers on any of the {count} serial ports"),
+    }
+}
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The request itself is wrong.
+    Usage,
+    /// It is not there yet.
+    NotYet,
+    /// The port cannot be opened.
+    Port,
+    /// The port failed while it was in use.
+    Link,
+    /// No chip answers, or another one than was named.
+    Connect,
+    /// The chip refused or stopped answering.
+    Device,
+    /// The contents are not what they should be.
+    Verify,
+    /// A security feature or the chip's mode forbids it.
+    Forbidden,
+    /// A file cannot be read.
+    File,
+    /// A file cannot be written.
+    Output,
+    /// The user asked to stop.
+    Interrupted,
+    /// Something that should not happen.
+    Unexpected,
+}
+
+impl Kind {
+    /// The exit code of the program `guru`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage | Self::NotYet | Self::Port | Self::Connect | Self::Device | Self::File => {
+                exit::REFUSED
+            }
+            Self::Link | Self::Output | Self::Unexpected => exit::FAILURE,
+            Self::Verify => exit::DIFFERENT,
+            Self::Forbidden => exit::FORBIDDEN,
+            Self::Interrupted => exit::INTERRUPTED,
+        }
+    }
+
+    /// The exit code under an old name, where only 0, 1 and 2 are known.
+    pub fn old_exit_code(self) -> u8 {
+        match self.exit_code() {
+            exit::FAILURE => exit::FAILURE,
+            _ => exit::REFUSED,
+        }
+    }
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Usage(_)
+            | Self::NoPartner { .. }
+            | Self::BadAddress { .. }
+            | Self::Unaligned { .. }
+            | Self::Overlap { .. }
+            | Self::Config(_)
+            | Self::Simulator { .. } => Kind::Usage,
+            Self::NotYet(_) => Kind::NotYet,
+            Self::Firmware(FirmwareError::Read(_)) => Kind::File,
+            Self::Firmware(_) => Kind::Usage,
+            Self::NoPort { .. } => Kind::Connect,
+            Self::Output { .. } => Kind::Output,
+            Self::Interrupted { .. } => Kind::Interrupted,
+            Self::Unexpected { .. } => Kind::Unexpected,
+            Self::Session(LoaderError::Link(LinkError::Lost(_) | LinkError::Io(_))) => Kind::Link,
+            Self::Session(LoaderError::Sink(_)) => Kind::Output,
+            Self::Session(error) => match error.kind() {
+                ErrorKind::Usage => Kind::Usage,
+                ErrorKind::Port => Kind::Port,
+                ErrorKind::Connect => Kind::Connect,
+                ErrorKind::Device => Kind::Device,
+                ErrorKind::Verify => Kind::Verify,
+                ErrorKind::Forbidden => Kind::Forbidden,
+                ErrorKind::File => Kind::File,
+                ErrorKind::Cancelled => Kind::Interrupted,
+            },
+        }
+    }
+
+    /// What lies behind it, the nearest cause first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut shown = self.to_string();
+        let mut next = self.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // A transparent wrapper says what it wraps.
+            if text != shown {
+                causes.push(text.clone());
+            }
+            shown = text;
+            next = error.source();
+        }
+        causes
+    }
+
+    /// What to do about it.
+    pub fn hints(&self) -> Vec<String> {
+        let own = match self {
+            Self::NoPort { tried: 0 } => {
+                Some("connect a board, name a port with --port, or use --port sim://esp32c3")
+            }
+            Self::NoPort { .. } => {
+                Some("name the port with --port; 'guru ports' lists what there is")
+            }
+            Self::NotYet(_) => Some("docs/limits.md says what there is"),
+            Self::Firmware(FirmwareError::Elf { .. }) => {
+                Some("write the image (.bin) that the build made of it")
+            }
+            _ => None,
+        };
+        let ports = match self {
+            Self::Session(LoaderError::Link(LinkError::NotFound { .. })) => Some(there_are()),
+            _ => None,
+        };
+        let id = match self {
+            Self::Session(error) => error.hint(),
+            _ => None,
+        };
+        own.map(str::to_owned)
+            .into_iter()
+            .chain(ports)
+            .chain(id.and_then(guru_chip::hint).map(|hint| {
+                let mut text = format!("{} {}", hint.cause, hint.remedy);
+                if !hint.link.is_empty() {
+                    text.push_str(&format!(" See {}", hint.link));
+                }
+                text
+            }))
+            .collect()
+    }
+}
+
+impl Error {
+    /// Whether the port can be talked to no more, so that the chip cannot be reset.
+    pub fn ends_the_link(&self) -> bool {
+        matches!(self.kind(), Kind::Link | Kind::Interrupted)
+    }
+}
+
+impl From<LinkError> for Error {
+    fn from(error: LinkError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bad_input_gets_is_exit_code_2() {
+        for error in [
+            Error::Usage("x".into()),
+            Error::NotYet("x".into()),
+            Error::NoPort { tried: 1 },
+            LinkError::NotFound { port: "p".into() }.into(),
+            LinkError::Busy {
+                port: "p".into(),
+                holder: None,
+            }
+            .into(),
+            LinkError::Permission {
+                port: "p".into(),
+                group: None,
+            }
+            .into(),
+            LinkError::BadAddress {
+                url: "p".into(),
+                reason: "r".into(),
+            }
+            .into(),
+            LoaderError::WrongChip {
+                named: "ESP32",
+                found: "ESP32-C3".into(),
+            }
+            .into(),
+        ] {
+            assert_eq!(error.kind().exit_code(), exit::REFUSED, "{error:?}");
+            assert_eq!(error.kind().old_exit_code(), exit::REFUSED, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn old_names_know_only_1_and_2() {
+        let lost: Error = LinkError::Lost(None).into();
+        assert_eq!(lost.kind().old_exit_code(), exit::FAILURE);
+        let differs: Error = LoaderError::Differs {
+            failed: 1,
+            files: 1,
+        }
+        .into();
+        assert_eq!(differs.kind().exit_code(), exit::DIFFERENT);
+        assert_eq!(differs.kind().old_exit_code(), exit::REFUSED);
+        let interrupted = Error::Interrupted {
+            state: String::new(),
+        };
+        assert_eq!(interrupted.kind().exit_code(), exit::INTERRUPTED);
+        assert_eq!(interrupted.kind().old_exit_code(), exit::REFUSED);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error: Error = LinkError::Lost(Some(io::Error::other("unplugged"))).into();
+        assert_eq!(error.to_string(), "the connection to the port was lost");
+        assert_eq!(error.causes(), ["unplugged"]);
+    }
+}

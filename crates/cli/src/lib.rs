@@ -1,0 +1,18 @@
+//! The program `guru`: commands, what they show, and the predecessor's command line beside them.
+
+mod args;
+mod cmd;
+mod compat;
+pub mod config;
+mod context;
+mod error;
+mod files;
+mod globals;
+mod interrupt;
+mod part_file;
+mod port;
+mod program;
+mod session;
+mod ui;
+
+pub use program::run;

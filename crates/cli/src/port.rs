@@ -1,0 +1,165 @@
+//! Ports of every kind, by what the user gives as `--port`.
+
+use std::time::Duration;
+
+use guru_link::ports::PortFilter;
+use guru_link::{Address, Instant, Lines, Link, LinkError, NativeLink, OpenOptions, PortInfo};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::ui::Message;
+
+/// Baud rate at which loaders are reached.
+const FIRST_BAUD: u32 = 115_200;
+
+/// How long it is waited before a port that could not be opened is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A link to a device, or to a simulated one in this process.
+#[derive(Debug)]
+pub enum Port {
+    /// A real device, or one behind a network.
+    Native(NativeLink),
+}
+
+/// Names of the ports to try when none is named, the likeliest first.
+pub fn candidates(filters: &[PortFilter]) -> Vec<String> {
+    let filter = filter(filters);
+    guru_link::ports::list()
+        .into_iter()
+        .filter(|port| filter.matches(port))
+        .map(|port| port.path)
+        .collect()
+}
+
+/// One filter of several.
+pub fn filter(filters: &[PortFilter]) -> PortFilter {
+    let mut filter = PortFilter::default();
+    for one in filters {
+        filter.vendors.extend(&one.vendors);
+        filter.products.extend(&one.products);
+        filter.names.extend(one.names.iter().cloned());
+        filter.serials.extend(one.serials.iter().cloned());
+    }
+    filter
+}
+
+/// Opens a port, as often as the configuration says.
+///
+/// # Errors
+/// Says what is wrong with the port, and what there is instead.
+pub fn open(context: &mut Context, name: &str) -> Result<Port, Error> {
+    context.screen.message(&Message::OpeningPort {
+        port: name.to_owned(),
+    });
+    let attempts = open_attempts(context)?;
+    let mut attempt = 1;
+    loop {
+        match open_once(context, name) {
+            Ok(port) => return Ok(port),
+            Err(error) if context.cancel.is_cancelled() => return Err(error.into()),
+            Err(error @ (LinkError::BadAddress { .. } | LinkError::Cancelled)) => {
+                return Err(error.into());
+            }
+            Err(error) if attempts != 0 && attempt >= attempts => return Err(error.into()),
+            Err(error) => context.screen.message(&Message::OpenFailed {
+                port: name.to_owned(),
+                reason: error.to_string(),
+                attempt,
+            }),
+        }
+        std::thread::sleep(RETRY);
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+/// How often a port is tried to be opened; 0: without end.
+fn open_attempts(context: &mut Context) -> Result<u32, Error> {
+    let attempts = match std::env::var("ESPTOOL_OPEN_PORT_ATTEMPTS") {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Error::Usage(format!(
+                "ESPTOOL_OPEN_PORT_ATTEMPTS is '{text}'; write a number, 0 for no end"
+            ))
+        })?,
+        Err(_) => context.config.open_port_attempts.unwrap_or(1),
+    };
+    let globals = &context.globals;
+    if attempts != 1 && (globals.port.is_none() || globals.chip.named().is_none()) {
+        context.screen.message(&Message::Warning {
+            text: "ESPTOOL_OPEN_PORT_ATTEMPTS (open_port_attempts) counts only together with \
+                   --port and --chip"
+                .to_owned(),
+        });
+        return Ok(1);
+    }
+    Ok(attempts)
+}
+
+fn open_once(context: &Context, name: &str) -> Result<Port, LinkError> {
+    let address: Address = name.parse()?;
+    let options = OpenOptions {
+        baud: first_baud(context),
+        cancel: context.cancel.clone(),
+    };
+    NativeLink::open(&address, &options).map(Port::Native)
+}
+
+/// The rate that the port is opened at.
+fn first_baud(context: &Context) -> u32 {
+    use guru_loader::Before;
+    match context.globals.baud {
+        Some(baud) if context.globals.before.0 == Before::NoResetNoSync => baud,
+        Some(baud) => baud.min(FIRST_BAUD),
+        None => FIRST_BAUD,
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $link:ident => $call:expr) => {
+        match $self {
+            Self::Native($link) => $call,
+        }
+    };
+}
+
+impl Link for Port {
+    fn info(&self) -> &PortInfo {
+        delegate!(self, link => link.info())
+    }
+
+    async fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, LinkError> {
+        delegate!(self, link => link.read(buffer, deadline).await)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        delegate!(self, link => link.write(bytes).await)
+    }
+
+    async fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
+        delegate!(self, link => link.set_baud(baud).await)
+    }
+
+    fn baud(&self) -> u32 {
+        delegate!(self, link => link.baud())
+    }
+
+    async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError> {
+        delegate!(self, link => link.set_lines(lines).await)
+    }
+
+    async fn discard_input(&mut self) -> Result<(), LinkError> {
+        delegate!(self, link => link.discard_input().await)
+    }
+
+    async fn reopen(&mut self) -> Result<(), LinkError> {
+        delegate!(self, link => link.reopen().await)
+    }
+
+    fn now(&self) -> Instant {
+        delegate!(self, link => link.now())
+    }
+
+    async fn sleep(&mut self, time: Duration) -> Result<(), LinkError> {
+        delegate!(self, link => link.sleep(time).await)
+    }
+}

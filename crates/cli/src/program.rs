@@ -1,0 +1,128 @@
+//! From the command line to the exit code.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cmd::{Cli, Command};
+use crate::compat;
+use crate::config::{self, Found};
+use crate::context::{Context, Mode};
+use crate::error::{Error, exit};
+use crate::globals::Format;
+use crate::ui::{Json, Message, Screen, Stream, Text, Verbosity};
+
+/// Runs a command line, the program's own name first. Returns the exit code.
+pub fn run(words: Vec<OsString>) -> u8 {
+    if words.first().is_some_and(|name| is_old_name(name)) {
+        return compat::run(words.into_iter().skip(1).collect());
+    }
+    if words.get(1).is_some_and(|name| is_old_name(name)) {
+        return compat::run(words.into_iter().skip(2).collect());
+    }
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &words),
+    };
+    let screen = screen(&cli);
+    let mut context = Context::new(Mode::Guru, cli.globals, screen);
+    match config::load() {
+        Ok(found) => run_command(context, cli.command, found),
+        Err(error) => context.screen.end(Err(&error.into())),
+    }
+}
+
+/// Runs a command with what the configuration file says. Returns the exit code.
+pub fn run_command(mut context: Context, command: Command, found: Found) -> u8 {
+    for (path, reason) in found.invalid {
+        context
+            .screen
+            .message(&Message::InvalidConfiguration { path, reason });
+    }
+    if !found.unknown.is_empty() {
+        context.screen.message(&Message::UnknownKeys {
+            keys: found.unknown,
+        });
+    }
+    if let Some(path) = found.path {
+        context.screen.message(&Message::Configuration {
+            path,
+            from_environment: found.from_environment,
+        });
+    }
+    context.config = found.config;
+    let outcome = command.run(&mut context);
+    context.screen.end(outcome.as_ref().copied())
+}
+
+/// `esptool`, `/usr/bin/esptool.py`, `esptool.exe`.
+fn is_old_name(word: &OsStr) -> bool {
+    let name = Path::new(word)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let name = name.strip_suffix(".exe").unwrap_or(&name);
+    matches!(name, "esptool" | "esptool.py")
+}
+
+fn screen(cli: &Cli) -> Box<dyn Screen> {
+    let stream = if cli.command.writes_data() {
+        Stream::Stderr
+    } else {
+        Stream::Stdout
+    };
+    let verbosity = cli.globals.verbosity();
+    match cli.globals.format {
+        Format::Json => Box::new(Json::new(stream, verbosity)),
+        Format::Text => Box::new(Text::new(stream, verbosity, cli.command.shows_progress())),
+    }
+}
+
+/// A command line that cannot be read, or a request for help.
+fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if !asked && wants_json(words) {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ").to_owned();
+        return Json::new(Stream::Stdout, Verbosity::Normal).end(Err(&Error::Usage(message)));
+    }
+    // A reader that went away is no reason to fail.
+    let _ = error.print();
+    if asked { exit::SUCCESS } else { exit::REFUSED }
+}
+
+fn wants_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--format=json")
+        || words
+            .windows(2)
+            .any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_names_are_known_by_their_file_name() {
+        for name in ["esptool", "/opt/bin/esptool.py", "./esptool.exe"] {
+            assert!(is_old_name(OsStr::new(name)), "{name}");
+        }
+        for name in ["guru", "esptool2", "/esptool/guru", ""] {
+            assert!(!is_old_name(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn json_is_wanted_even_where_the_rest_cannot_be_read() {
+        let words = |text: &str| -> Vec<OsString> { text.split(' ').map(OsString::from).collect() };
+        assert!(wants_json(&words("guru --format json bogus")));
+        assert!(wants_json(&words("guru bogus --format=json")));
+        assert!(!wants_json(&words("guru bogus --format text")));
+    }
+}

@@ -1,0 +1,172 @@
+//! A command's session with a chip: from finding the port to leaving the chip.
+
+use guru_link::{LinkError, block_on};
+use guru_loader::{
+    ConnectOptions, Error as LoaderError, ErrorKind, Event, Observer, ReadLength, Session,
+};
+
+use crate::args::Size;
+use crate::compat;
+use crate::context::{Context, Mode};
+use crate::error::Error;
+use crate::interrupt;
+use crate::port::{self, Port};
+use crate::ui::{Message, Report, Screen};
+
+/// A chip, connected.
+pub type Device = Session<Port>;
+
+/// Finds and connects the chip, does the job, and leaves the chip as `--after` says, also when the
+/// job failed.
+///
+/// # Errors
+/// Those of the job and of everything around it.
+pub fn with_device(
+    context: &mut Context,
+    job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
+) -> Result<(), Error> {
+    interrupt::watch(&context.cancel);
+    let mut device = connect(context)?;
+    context.screen.message(&Message::Ready);
+    let result = job(&mut device, &mut observer(context.screen.as_mut()));
+    let outcome = match result {
+        Ok(report) => {
+            context.screen.report(report);
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::Cancelled => {
+            return Err(Error::Interrupted {
+                state: state(&device),
+            });
+        }
+        Err(error) => Err(Error::from(error)),
+    };
+    if outcome.as_ref().is_err_and(Error::ends_the_link) {
+        return outcome;
+    }
+    let after = context.globals.after.0;
+    let left = block_on(device.reset(after, &mut observer(context.screen.as_mut())));
+    // What went wrong first counts more.
+    outcome.and(left.map(drop).map_err(Error::from))
+}
+
+/// The length of a range that is to be read or erased.
+///
+/// # Errors
+/// When it does not fit into 32 bits.
+pub fn read_length(address: u32, size: Size) -> Result<ReadLength, Error> {
+    let Size::Bytes(size) = size else {
+        return Ok(ReadLength::All);
+    };
+    if size == 0 {
+        return Err(Error::Usage(
+            "the size is 0; write at least 1, or ALL".to_owned(),
+        ));
+    }
+    if address.checked_add(size - 1).is_none() {
+        return Err(Error::Usage(format!(
+            "0x{size:x} bytes from 0x{address:x} go beyond the last address, 0xffffffff"
+        )));
+    }
+    Ok(ReadLength::Bytes(size))
+}
+
+fn observer(screen: &mut dyn Screen) -> impl FnMut(Event) + '_ {
+    |event| screen.event(&event)
+}
+
+/// Connects at the named port, or at the first one with a chip that answers.
+fn connect(context: &mut Context) -> Result<Device, Error> {
+    if let Some(name) = context.globals.port.clone() {
+        return connect_at(context, &name);
+    }
+    let names = port::candidates(&context.globals.port_filter);
+    context.screen.message(&Message::PortsFound {
+        ports: names.clone(),
+    });
+    for name in &names {
+        match connect_at(context, name) {
+            Ok(device) => return Ok(device),
+            Err(error @ Error::Interrupted { .. }) => return Err(error),
+            Err(error) => {
+                let reason = match (&context.mode, &error) {
+                    (Mode::Esptool, Error::Session(error)) => compat::failure(error),
+                    _ => error.to_string(),
+                };
+                context.screen.message(&Message::PortFailed {
+                    port: name.clone(),
+                    reason,
+                });
+            }
+        }
+    }
+    Err(Error::NoPort { tried: names.len() })
+}
+
+fn connect_at(context: &mut Context, name: &str) -> Result<Device, Error> {
+    let link = port::open(context, name)?;
+    let options = options(context);
+    let connected = block_on(Session::connect(
+        link,
+        options,
+        &mut observer(context.screen.as_mut()),
+    ));
+    connected.map_err(|error| match error {
+        LoaderError::Link(LinkError::Cancelled) => Error::Interrupted {
+            state: "nothing was changed".to_owned(),
+        },
+        error => error.into(),
+    })
+}
+
+fn options(context: &Context) -> ConnectOptions {
+    let globals = &context.globals;
+    let config = &context.config;
+    let attempts = globals
+        .connect_attempts
+        .or(config.connect_attempts)
+        .unwrap_or(7);
+    ConnectOptions {
+        chip: globals.chip.named(),
+        before: globals.before.0,
+        attempts: u32::try_from(attempts)
+            .ok()
+            .filter(|attempts| *attempts > 0),
+        baud: globals.baud,
+        reset: config.reset.clone(),
+        hard_reset: config.hard_reset.clone(),
+        reset_delay: config.reset_delay,
+        timeouts: config.timeouts,
+        block_attempts: config.write_block_attempts,
+        override_vddsdio: globals.override_vddsdio.map(|voltage| voltage.0),
+    }
+}
+
+/// In what state an interrupted job leaves the chip.
+fn state(device: &Device) -> String {
+    let loader = "the chip is still in its loader; reset it to start its application";
+    match device.unfinished() {
+        Some(range) => format!(
+            "the flash from 0x{:08x} to 0x{:08x} may be partly erased or written; {loader}",
+            range.start,
+            range.end.saturating_sub(1)
+        ),
+        None => format!("nothing in the flash is half-written; {loader}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_end_at_the_last_address() {
+        assert!(matches!(
+            read_length(u32::MAX, Size::Bytes(1)),
+            Ok(ReadLength::Bytes(1))
+        ));
+        assert!(read_length(u32::MAX, Size::Bytes(2)).is_err());
+        assert!(read_length(0, Size::Bytes(0)).is_err());
+        assert!(matches!(read_length(5, Size::All), Ok(ReadLength::All)));
+    }
+}

@@ -1,0 +1,212 @@
+//! The only place that prints. What a command does and finds arrives here as values; a [`Screen`]
+//! makes text, JSON, or a predecessor's text of it.
+
+mod escape;
+mod json;
+mod out;
+mod text;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use guru_loader::{Event, FlashInfo, WriteReport};
+use serde::Serialize;
+
+use crate::error::Error;
+
+pub use escape::escape;
+pub use json::Json;
+pub use out::{Out, Stream};
+pub use text::Text;
+
+/// Writes what a command makes to standard output.
+///
+/// # Errors
+/// Those of the system, apart from a reader that went away.
+pub fn data(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Shows what happens.
+pub trait Screen {
+    /// Something happened in a session with a chip.
+    fn event(&mut self, event: &Event);
+
+    /// Something happened in the program around it.
+    fn message(&mut self, message: &Message);
+
+    /// What the command was started for is known. The chip is left afterwards.
+    fn report(&mut self, report: Report);
+
+    /// The program ends. Returns its exit code.
+    fn end(&mut self, outcome: Result<(), &Error>) -> u8;
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Verbosity {
+    /// Results and errors.
+    Quiet,
+    /// What a person wants to follow.
+    #[default]
+    Normal,
+    /// Every event.
+    Verbose,
+}
+
+/// What happens in the program, outside of a session.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Message {
+    /// A configuration file is used.
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// Whether the environment named it.
+        from_environment: bool,
+    },
+    /// Keys of the configuration file that have no meaning.
+    UnknownKeys {
+        /// The keys, sorted.
+        keys: Vec<String>,
+    },
+    /// A file that is no configuration file, although it is named like one.
+    InvalidConfiguration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No port was named; these are tried in this order.
+    PortsFound {
+        /// Names of the ports.
+        ports: Vec<String>,
+    },
+    /// A port is being opened.
+    OpeningPort {
+        /// Name of the port.
+        port: String,
+    },
+    /// A port could not be opened; it is tried again.
+    OpenFailed {
+        /// Name of the port.
+        port: String,
+        /// Why.
+        reason: String,
+        /// Number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// A port has no chip that answers; the next one is tried.
+    PortFailed {
+        /// Name of the port.
+        port: String,
+        /// Why.
+        reason: String,
+    },
+    /// The chip is connected; its command begins.
+    Ready,
+    /// Something good to know.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// Something that may go wrong.
+    Warning {
+        /// What.
+        text: String,
+    },
+    /// A simulated chip can be reached.
+    Simulator {
+        /// Its chip.
+        chip: String,
+        /// What to give to `--port`.
+        port: String,
+        /// A command to try.
+        command: String,
+        /// Where the flash contents are kept; `None`: in memory, so that they end with the process.
+        flash: Option<PathBuf>,
+    },
+    /// Something happened in the simulated chip.
+    SimulatorEvent {
+        /// What.
+        what: String,
+    },
+}
+
+/// What a command was started for.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Report {
+    /// `chip-id`.
+    ChipId {
+        /// The number, where the chip has one.
+        chip_id: Option<u32>,
+        /// The MAC.
+        mac: Option<String>,
+    },
+    /// `erase-flash`.
+    EraseFlash,
+    /// `erase-region`.
+    EraseRegion {
+        /// First byte.
+        address: u32,
+    },
+    /// `flash-id`.
+    FlashId(FlashInfo),
+    /// `ports`.
+    Ports {
+        /// The ports, the likeliest first.
+        ports: Vec<PortLine>,
+    },
+    /// `read-flash`.
+    ReadFlash {
+        /// The file that was made; `None`: standard output.
+        file: Option<PathBuf>,
+        /// First byte.
+        address: u32,
+        /// Bytes read.
+        bytes: u64,
+    },
+    /// `read-mac`.
+    ReadMac {
+        /// The MAC.
+        mac: Option<String>,
+    },
+    /// `sim`: it was stopped.
+    Sim,
+    /// `verify-flash`.
+    VerifyFlash {
+        /// Number of files that were compared.
+        files: usize,
+    },
+    /// `version`.
+    Version {
+        /// The program's version.
+        version: &'static str,
+    },
+    /// `write-flash`.
+    WriteFlash(WriteReport),
+}
+
+/// A port in the list of `ports`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PortLine {
+    /// Name to give to `--port`.
+    pub name: String,
+    /// USB vendor and product id.
+    pub usb: Option<(u16, u16)>,
+    /// USB serial number.
+    pub serial: Option<String>,
+    /// What it is: the adapter's name, or what the device says of itself.
+    pub description: Option<String>,
+    /// Highest safe baud rate of the adapter.
+    pub safe_baud: Option<u32>,
+    /// Program that holds the port.
+    pub holder: Option<String>,
+    /// Whether it is what an Espressif board usually shows up as.
+    pub likely: bool,
+}

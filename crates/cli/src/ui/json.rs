@@ -1,0 +1,155 @@
+use guru_loader::Event;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Message, Out, Report, Screen, Stream, Verbosity};
+use crate::error::Error;
+
+/// One JSON object a line on standard output: events as they come, the result or the error last.
+pub struct Json {
+    out: Out,
+    verbosity: Verbosity,
+    report: Option<Report>,
+}
+
+impl Json {
+    /// Writes to standard output, or to standard error where that carries data.
+    pub fn new(stream: Stream, verbosity: Verbosity) -> Self {
+        Self {
+            out: Out::new(stream),
+            verbosity,
+            report: None,
+        }
+    }
+
+    fn line(&mut self, value: &impl Serialize) {
+        // Our own types have string keys and no failing serializers.
+        if let Ok(line) = serde_json::to_string(value) {
+            self.out.line(&line);
+        }
+    }
+}
+
+impl Screen for Json {
+    fn event(&mut self, event: &Event) {
+        if self.verbosity > Verbosity::Quiet {
+            self.line(&event_value(event));
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        // Without its address a simulator is of no use.
+        if self.verbosity > Verbosity::Quiet || matches!(message, Message::Simulator { .. }) {
+            self.line(message);
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.report = Some(report);
+    }
+
+    fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
+        match outcome {
+            Ok(()) => {
+                let report = self.report.take();
+                self.line(&json!({ "result": report }));
+                crate::error::exit::SUCCESS
+            }
+            Err(error) => {
+                self.line(&error_value(error));
+                error.kind().exit_code()
+            }
+        }
+    }
+}
+
+/// An event as one object. Durations become seconds, and a notice has its text beside it.
+pub(super) fn event_value(event: &Event) -> Value {
+    let mut value = serde_json::to_value(event).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        if let Some(elapsed) = fields.remove("elapsed") {
+            fields.insert("seconds".to_owned(), seconds(&elapsed));
+        }
+        if let Event::Notice(notice) = event {
+            fields.insert("text".to_owned(), notice.to_string().into());
+            fields.insert(
+                "severity".to_owned(),
+                serde_json::to_value(notice.severity()).unwrap_or_default(),
+            );
+        }
+    }
+    value
+}
+
+/// An error as the last object of the output.
+pub(super) fn error_value(error: &Error) -> Value {
+    let mut fields = Map::new();
+    let kind = error.kind();
+    fields.insert(
+        "kind".to_owned(),
+        serde_json::to_value(kind).unwrap_or_default(),
+    );
+    fields.insert("message".to_owned(), error.to_string().into());
+    fields.insert("causes".to_owned(), error.causes().into());
+    fields.insert("hints".to_owned(), error.hints().into());
+    fields.insert("exit_code".to_owned(), kind.exit_code().into());
+    json!({ "error": fields })
+}
+
+fn seconds(duration: &Value) -> Value {
+    let part = |key| duration.get(key).and_then(Value::as_u64).unwrap_or(0) as f64;
+    (part("secs") + part("nanos") / 1e9).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use guru_link::LinkError;
+    use guru_loader::{Notice, Progress, Step};
+
+    use super::*;
+
+    #[test]
+    fn events_are_flat_objects_with_their_name() {
+        let progress = Event::Progress(Progress {
+            step: Step::Write,
+            address: 0x1000,
+            done: 1,
+            total: 2,
+            sent: 3,
+            to_send: 4,
+        });
+        assert_eq!(
+            event_value(&progress),
+            json!({"event": "progress", "step": "write", "address": 4096, "done": 1, "total": 2,
+                   "sent": 3, "to_send": 4})
+        );
+        let erased = Event::Erased {
+            range: None,
+            elapsed: Duration::from_millis(1500),
+        };
+        assert_eq!(
+            event_value(&erased),
+            json!({"event": "erased", "range": null, "seconds": 1.5})
+        );
+        let notice = Event::Notice(Notice::LargeFlash);
+        assert_eq!(
+            event_value(&notice),
+            json!({"event": "notice", "notice": "large-flash", "severity": "note",
+                   "text": Notice::LargeFlash.to_string()})
+        );
+    }
+
+    #[test]
+    fn an_error_has_kind_message_causes_hints_and_exit_code() {
+        let error: Error = LinkError::Lost(Some(std::io::Error::other("unplugged"))).into();
+        let value = error_value(&error);
+        let error = &value["error"];
+        assert_eq!(error["kind"], "link");
+        assert_eq!(error["message"], "the connection to the port was lost");
+        assert_eq!(error["causes"], json!(["unplugged"]));
+        assert!(error["hints"].is_array());
+        assert_eq!(error["exit_code"], 1);
+    }
+}

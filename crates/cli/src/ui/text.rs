@@ -1,0 +1,505 @@
+use std::time::Duration;
+
+use guru_loader::{DeviceInfo, Event, Leaving, Progress, Severity, Step};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::out::Style;
+use super::{Message, Out, PortLine, Report, Screen, Stream, Verbosity, escape};
+use crate::error::{Error, exit};
+
+/// Text for people: a progress bar on a terminal, plain lines elsewhere.
+pub struct Text {
+    out: Out,
+    err: Out,
+    verbosity: Verbosity,
+    progress: bool,
+    bar: Option<(Step, ProgressBar)>,
+    /// Step of the present plain progress lines and the tenth that was told last.
+    told: Option<(Step, u64)>,
+    warned: Vec<String>,
+}
+
+impl Text {
+    /// Writes to standard output, or to standard error where that carries data; warnings and
+    /// errors go to standard error.
+    pub fn new(stream: Stream, verbosity: Verbosity, progress: bool) -> Self {
+        Self {
+            out: Out::new(stream),
+            err: Out::new(Stream::Stderr),
+            verbosity,
+            progress,
+            bar: None,
+            told: None,
+            warned: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            self.end_bar();
+            self.out.line(text);
+        }
+    }
+
+    fn detail(&mut self, text: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            self.line(text);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        let label = self.out.paint(Style::Note, "note:");
+        self.line(&format!("{label} {text}"));
+    }
+
+    fn warn(&mut self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            self.end_bar();
+            let label = self.err.paint(Style::Warning, "warning:");
+            self.err.line(&format!("{label} {text}"));
+        }
+    }
+
+    fn result(&mut self, text: &str) {
+        self.end_bar();
+        self.out.line(text);
+    }
+
+    fn end_bar(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.told = None;
+    }
+
+    fn show_progress(&mut self, progress: &Progress) {
+        if !self.progress || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let total = progress.total.max(1);
+        if self.out.is_terminal() {
+            let ended = self
+                .bar
+                .as_ref()
+                .is_none_or(|(step, _)| *step != progress.step);
+            if ended {
+                self.end_bar();
+                self.bar = Some((progress.step, bar(progress)));
+            }
+            if let Some((_, bar)) = &self.bar {
+                bar.set_length(total);
+                bar.set_position(progress.done);
+                bar.set_message(format!("0x{:08x}", progress.address));
+            }
+            return;
+        }
+        let tenth = progress.done.min(total) * 10 / total;
+        if self.told == Some((progress.step, tenth)) {
+            return;
+        }
+        self.told = Some((progress.step, tenth));
+        self.out.line(&format!(
+            "  {} 0x{:08x}: {} % ({} of {} bytes)",
+            verb(progress.step),
+            progress.address,
+            progress.done * 100 / total,
+            progress.done,
+            progress.total
+        ));
+    }
+
+    fn connected(&mut self, device: &DeviceInfo) {
+        let what = device.description.as_deref().unwrap_or(device.chip);
+        let what = self.out.paint(Style::Strong, &escape(what));
+        self.line(&format!("{what} on {}", escape(&device.port)));
+        if device.secure_download {
+            self.line("  Mode       Secure Download");
+        }
+        if !device.features.is_empty() {
+            let features = device.features.join(", ");
+            self.line(&format!("  Features   {}", escape(&features)));
+        }
+        if let Some(mhz) = device.crystal_mhz {
+            self.line(&format!("  Crystal    {mhz} MHz"));
+        }
+        if let Some(mode) = device.usb_mode {
+            self.line(&format!("  USB        {}", mode.name()));
+        }
+        if let Some(mac) = &device.mac {
+            self.line(&format!("  MAC        {}", escape(mac)));
+        }
+    }
+
+    fn ports(&mut self, ports: &[PortLine]) {
+        if ports.is_empty() {
+            self.result("There is no serial port.");
+        }
+        for port in ports {
+            let mut line = escape(&port.name).into_owned();
+            if let Some((vendor, product)) = port.usb {
+                line.push_str(&format!("  {vendor:04x}:{product:04x}"));
+            }
+            if let Some(description) = &port.description {
+                line.push_str(&format!("  {}", escape(description)));
+            }
+            if let Some(serial) = &port.serial {
+                line.push_str(&format!("  serial {}", escape(serial)));
+            }
+            if let Some(baud) = port.safe_baud {
+                line.push_str(&format!("  up to {baud} baud"));
+            }
+            if let Some(holder) = &port.holder {
+                line.push_str(&format!("  in use by {}", escape(holder)));
+            }
+            let style = if port.likely {
+                Style::Strong
+            } else {
+                Style::Dim
+            };
+            let line = self.out.paint(style, &line);
+            self.result(&line);
+        }
+    }
+}
+
+impl Screen for Text {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Connecting { port } => self.line(&format!("Connecting to {}...", escape(port))),
+            Event::ConnectAttempt { attempt } => {
+                self.detail(&format!("  attempt {attempt} failed"));
+            }
+            Event::Connected(device) => self.connected(device),
+            Event::ChangingBaud { .. } | Event::DetectingChip => {}
+            Event::BaudChanged { baud } => self.line(&format!("  Baud rate  {baud}")),
+            Event::AttachingFromEfuse { pads } => {
+                let [clk, q, d, hd, cs] = pads;
+                self.detail(&format!(
+                    "flash on GPIO CLK {clk}, Q {q}, D {d}, HD {hd}, CS {cs}"
+                ));
+            }
+            Event::AttachingDefault | Event::ConfiguringFlash => {}
+            Event::FlashSizeDetected { label, .. } => self.line(&format!("  Flash      {label}")),
+            Event::HeaderPatched {
+                parameters,
+                digest_updated,
+            } => {
+                let digest = if *digest_updated {
+                    ", digest renewed"
+                } else {
+                    ""
+                };
+                self.line(&format!(
+                    "  flash parameters set to 0x{parameters:04x}{digest}"
+                ));
+            }
+            Event::FileBegins {
+                name,
+                address,
+                length,
+                ..
+            } => {
+                let name = self.out.paint(Style::Strong, &escape(name));
+                self.line(&format!("{name}: {length} bytes at 0x{address:08x}"));
+            }
+            Event::EraseRange { start, end, .. } => {
+                self.detail(&format!("  erasing 0x{start:08x} to 0x{end:08x}"));
+            }
+            Event::Unchanged {
+                whole_file: true, ..
+            } => {
+                self.line("  is there already, nothing to write");
+            }
+            Event::Unchanged {
+                address, length, ..
+            } => {
+                self.line(&format!(
+                    "  {length} bytes at 0x{address:08x} are there already"
+                ));
+            }
+            Event::Progress(progress) => self.show_progress(progress),
+            Event::Wrote {
+                bytes,
+                compressed,
+                elapsed,
+                ..
+            } => {
+                let sent = compressed
+                    .map(|compressed| format!(" ({compressed} compressed)"))
+                    .unwrap_or_default();
+                self.line(&format!(
+                    "  wrote {bytes} bytes{sent} in {}",
+                    rate(*bytes, *elapsed)
+                ));
+            }
+            Event::Verifying {
+                name,
+                address,
+                length,
+            } => {
+                self.detail(&format!(
+                    "  verifying {length} bytes at 0x{address:08x} ({})",
+                    escape(name)
+                ));
+            }
+            Event::Verified {
+                name,
+                address,
+                length,
+            } => {
+                self.line(&format!(
+                    "  verified: {length} bytes at 0x{address:08x} equal {}",
+                    escape(name)
+                ));
+            }
+            Event::Mismatch {
+                name,
+                address,
+                length,
+                expected,
+                found,
+            } => {
+                self.line(&format!(
+                    "  different: {length} bytes at 0x{address:08x} do not equal {}",
+                    escape(name)
+                ));
+                self.detail(&format!("    MD5 of the file  {expected}"));
+                self.detail(&format!("    MD5 in the flash {found}"));
+            }
+            Event::Differences { count, bytes } => {
+                self.result(&format!("  {count} bytes differ (address, flash, file):"));
+                for (address, flash, file) in bytes {
+                    self.result(&format!("    0x{address:08x} {flash:02x} {file:02x}"));
+                }
+            }
+            Event::ReadDone {
+                address,
+                bytes,
+                resumed,
+                verified,
+                elapsed,
+            } => {
+                let fresh = bytes.saturating_sub(*resumed);
+                let resumed = if *resumed > 0 {
+                    format!(", {resumed} of them from the interrupted read")
+                } else {
+                    String::new()
+                };
+                let verified = if *verified {
+                    ", verified"
+                } else {
+                    ", not verified"
+                };
+                self.line(&format!(
+                    "  read {bytes} bytes from 0x{address:08x}{resumed}{verified} in {}",
+                    rate(fresh, *elapsed)
+                ));
+            }
+            Event::Erasing { range: None } => self.line("Erasing the whole flash..."),
+            Event::Erasing {
+                range: Some((start, length)),
+            } => {
+                self.line(&format!("Erasing {length} bytes at 0x{start:08x}..."));
+            }
+            Event::Erased { elapsed, .. } => {
+                self.line(&format!("  erased in {:.1} s", elapsed.as_secs_f64()));
+            }
+            Event::LineFault { fault, count } => {
+                self.detail(&format!("  fault {count} on the line: {}", escape(fault)));
+            }
+            Event::LinkLost { attempt } => {
+                self.warn(&format!(
+                    "the connection was lost; opening the port again ({attempt})"
+                ));
+            }
+            Event::Leaving(leaving) => self.line(match leaving {
+                Leaving::HardReset => "Reset by RTS; the application runs.",
+                Leaving::CustomReset => "Reset by the custom sequence.",
+                Leaving::WatchdogReset => "Reset by the watchdog; the application runs.",
+                Leaving::SoftReset => "The application was started.",
+                Leaving::InLoader => "The chip stays in its loader.",
+            }),
+            Event::Notice(notice) => {
+                let text = escape(&notice.to_string()).into_owned();
+                match notice.severity() {
+                    Severity::Note => self.note(&text),
+                    Severity::Warning if self.warned.contains(&text) => {}
+                    Severity::Warning => {
+                        self.warn(&text);
+                        self.warned.push(text);
+                    }
+                }
+            }
+            other => {
+                let text = format!("{other:?}");
+                self.detail(&escape(&text));
+            }
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        match message {
+            Message::Configuration {
+                path,
+                from_environment,
+            } => {
+                let from = if *from_environment {
+                    " (ESPTOOL_CFGFILE)"
+                } else {
+                    ""
+                };
+                let path = path.display().to_string();
+                self.detail(&format!("configuration: {}{from}", escape(&path)));
+            }
+            Message::UnknownKeys { keys } => {
+                self.warn(&format!(
+                    "the configuration file has unknown keys: {}",
+                    escape(&keys.join(", "))
+                ));
+            }
+            Message::InvalidConfiguration { path, reason } => {
+                let path = path.display().to_string();
+                self.warn(&format!(
+                    "{} is passed over: {}",
+                    escape(&path),
+                    escape(reason)
+                ));
+            }
+            Message::PortsFound { ports } => match ports.len() {
+                0 | 1 => {}
+                count => self.line(&format!(
+                    "{count} serial ports are tried, the likeliest first."
+                )),
+            },
+            Message::OpeningPort { .. } | Message::Ready => {}
+            Message::OpenFailed {
+                reason, attempt, ..
+            } => {
+                self.detail(&format!(
+                    "  attempt {attempt} to open the port: {}",
+                    escape(reason)
+                ));
+            }
+            Message::PortFailed { port, reason } => {
+                self.warn(&format!("{}: {}", escape(port), escape(reason)));
+            }
+            Message::Note { text } => self.note(text),
+            Message::Warning { text } => self.warn(text),
+            Message::Simulator {
+                chip,
+                port,
+                command,
+                flash,
+            } => {
+                let port = self.out.paint(Style::Strong, port);
+                self.result(&format!("{chip} at {port}"));
+                self.line(&format!("try:  {command}"));
+                match flash {
+                    Some(path) => {
+                        let path = path.display().to_string();
+                        self.line(&format!("The flash is kept in {}.", escape(&path)));
+                    }
+                    None => self
+                        .line("The flash is kept in memory: its contents end with this program."),
+                }
+                self.line("Ctrl-C stops it.");
+            }
+            Message::SimulatorEvent { what } => self.line(&escape(what)),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::ChipId {
+                chip_id: Some(id), ..
+            } => self.result(&format!("Chip id      0x{id:08x}")),
+            Report::ReadMac { mac } | Report::ChipId { mac, .. } => {
+                let mac = mac.unwrap_or_else(|| "unknown".to_owned());
+                self.result(&format!("MAC          {}", escape(&mac)));
+            }
+            Report::FlashId(flash) => {
+                self.result(&format!("Manufacturer 0x{:02x}", flash.manufacturer));
+                self.result(&format!("Device       0x{:04x}", flash.device));
+                self.result(&format!(
+                    "Size         {}",
+                    flash.size_label.unwrap_or("unknown")
+                ));
+                if let Some(lines) = flash.data_lines {
+                    self.result(&format!("Data lines   {lines} (by eFuse)"));
+                }
+                if let Some(voltage) = &flash.voltage {
+                    self.result(&format!(
+                        "Voltage      {} (by {})",
+                        voltage.volts, voltage.source
+                    ));
+                }
+            }
+            Report::Ports { ports } => self.ports(&ports),
+            Report::Version { version } => self.result(version),
+            Report::ReadFlash {
+                file: Some(file), ..
+            } => {
+                let file = file.display().to_string();
+                self.line(&format!("  stored in {}", escape(&file)));
+            }
+            Report::VerifyFlash { files } => {
+                let what = if files == 1 { "the file" } else { "all files" };
+                self.line(&format!("The flash holds {what}."));
+            }
+            Report::EraseFlash
+            | Report::EraseRegion { .. }
+            | Report::ReadFlash { .. }
+            | Report::Sim
+            | Report::WriteFlash(_) => {}
+        }
+    }
+
+    fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
+        self.end_bar();
+        let Err(error) = outcome else {
+            return exit::SUCCESS;
+        };
+        let label = self.err.paint(Style::Error, "error:");
+        self.err
+            .line(&format!("{label} {}", escape(&error.to_string())));
+        for cause in error.causes() {
+            self.err.line(&format!("  caused by: {}", escape(&cause)));
+        }
+        for hint in error.hints() {
+            let label = self.err.paint(Style::Note, "hint:");
+            self.err.line(&format!("  {label} {}", escape(&hint)));
+        }
+        error.kind().exit_code()
+    }
+}
+
+fn bar(progress: &Progress) -> ProgressBar {
+    let template = format!(
+        "  {} {{msg}} [{{bar:30}}] {{percent:>3}} % {{bytes}}/{{total_bytes}}, {{eta}} left",
+        verb(progress.step)
+    );
+    let style = ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    ProgressBar::with_draw_target(Some(progress.total), ProgressDrawTarget::stdout())
+        .with_style(style)
+}
+
+fn verb(step: Step) -> &'static str {
+    match step {
+        Step::Erase => "erasing",
+        Step::Read => "reading",
+        Step::Verify => "comparing",
+        Step::Write => "writing",
+    }
+}
+
+fn rate(bytes: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if seconds > 0.0 {
+        let kbit = bytes as f64 * 8.0 / 1000.0 / seconds;
+        format!("{seconds:.1} s ({kbit:.1} kbit/s)")
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
