@@ -30,6 +30,8 @@ const USB_BYTE_NS: u64 = 1250;
 /// Bytes to a host that does not read, at the most; what comes then is lost.
 const MAX_UNREAD: usize = 1 << 20;
 const DELIMITER: u8 = 0xC0;
+/// Rate at which every host begins.
+const DEFAULT_BAUD: u32 = 115_200;
 
 /// A simulated chip with its flash, its USB connection and its clock.
 pub struct Device {
@@ -41,6 +43,8 @@ pub struct Device {
     log_baud: u32,
     secure_download: bool,
     boot_pin_held: bool,
+    /// There is no UART at the host's end: a socket. The host understands whatever comes.
+    rate_follows: bool,
 
     now: u64,
     board: Board,
@@ -110,8 +114,8 @@ enum Measured {
 pub struct Next {
     /// When.
     pub at: Instant,
-    /// Whether the chip does it unasked and for ever, like the boot log of an empty flash, so
-    /// that nobody should hurry to see it.
+    /// Whether nobody is waiting for it: the boot log of an empty flash, which is repeated for
+    /// ever, a watchdog, a loss of the connection at some time.
     pub idle: bool,
 }
 
@@ -150,6 +154,7 @@ impl Device {
             log_baud: chip.rom.log_baud * u32::from(crystal) / usual.max(1),
             secure_download: options.secure_download,
             boot_pin_held: false,
+            rate_follows: false,
             now: 0,
             loader: Loader::new(&board, revision, options.secure_download),
             board,
@@ -160,7 +165,7 @@ impl Device {
             to_chip: Wire::new(line(&faults.tx, faults, 1)),
             to_host: Wire::new(line(&faults.rx, faults, 2)),
             chip_baud: 0,
-            host_baud: 115_200,
+            host_baud: DEFAULT_BAUD,
             measured: Measured::Waiting(0),
             dtr: false,
             rts: false,
@@ -224,7 +229,10 @@ impl Device {
             let Some(arrived) = self.to_host.take(due, None) else {
                 break;
             };
-            if self.usb != UsbMode::Uart || understands(self.host_baud, arrived.baud) {
+            let heard = self.usb != UsbMode::Uart
+                || self.rate_follows
+                || understands(self.host_baud, arrived.baud);
+            if heard {
                 bytes.extend_from_slice(&arrived.bytes);
             } else {
                 bytes.extend(garble(&arrived.bytes, arrived.baud, self.host_baud));
@@ -294,15 +302,39 @@ impl Device {
         }
     }
 
-    /// Resets the chip by its pin, with the boot pin held low or not, as a button or a jumper
-    /// does where there are no control lines.
-    pub fn press_reset(&mut self, now: Instant, download: bool) {
-        self.advance(now);
+    /// There are no control lines, and the host has no UART: a socket or a pseudo-terminal. The
+    /// boot pin is held low or not, as by a jumper, and the host's rate follows the chip's.
+    pub fn without_lines(&mut self, download: bool) {
         self.boot_pin_held = download;
+        self.rate_follows = true;
+    }
+
+    /// A new client: the chip is reset before it can see anything, and what an earlier client
+    /// left on the wires is gone.
+    pub fn restart(&mut self, now: Instant) {
+        self.advance(now);
         self.stop();
         self.to_chip.clear();
-        self.to_host.clear();
-        self.boot(Cause::Pin, download);
+        self.host_baud = DEFAULT_BAUD;
+        self.connected = true;
+        self.boot_at = None;
+        self.boot(Cause::Pin, self.boot_pin_held);
+        if let Phase::Download { ready_at } = &mut self.phase {
+            *ready_at = self.now;
+            self.to_host.clear();
+        }
+    }
+
+    /// Whether a jumper leads every reset into the loader.
+    pub fn is_held_in_loader(&self) -> bool {
+        self.boot_pin_held
+    }
+
+    /// Whether the serial loader runs and can go on.
+    pub fn in_loader(&self) -> bool {
+        let stuck = matches!(self.busy, Some(Busy::Stuck));
+        let coming = self.boot_at.is_some();
+        matches!(self.phase, Phase::Download { .. }) && !stuck || coming
     }
 
     /// The flash's contents.
@@ -352,7 +384,7 @@ impl Device {
         };
         offer(self.boot_at.map(|(at, _)| at), false);
         offer(self.power_fails_at, false);
-        offer(self.board.watchdog_expires().map(nanos), false);
+        offer(self.board.watchdog_expires().map(nanos), true);
         offer(
             self.disconnects
                 .iter()
@@ -361,7 +393,7 @@ impl Device {
                     When::Bytes(_) => None,
                 })
                 .min(),
-            false,
+            true,
         );
         match &self.busy {
             Some(Busy::Command(answer)) => offer(Some(nanos(answer.at)), false),
@@ -409,6 +441,9 @@ impl Device {
             Some(Busy::Baud { at, baud }) if at <= self.now => {
                 self.absorb(false);
                 self.set_chip_baud(baud);
+                if self.rate_follows {
+                    self.host_baud = baud;
+                }
                 self.events.push(Event::BaudChanged { baud });
             }
             Some(busy) => self.busy = Some(busy),

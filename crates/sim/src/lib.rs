@@ -18,6 +18,7 @@ mod memory;
 mod options;
 mod rng;
 mod rom;
+mod server;
 mod spi;
 mod wire;
 
@@ -26,3 +27,4 @@ pub use event::{Event, Stats};
 pub use identity::IdentityError;
 pub use link::SimLink;
 pub use options::{Boot, OptionsError, Pace, SCHEME, SimOptions, UsbMode};
+pub use server::{Endpoint, ServeError, ServeEvent, serve};

@@ -107,7 +107,7 @@ impl Spi {
 
     fn data_at(&self, address: u32) -> Option<usize> {
         let at = address.checked_sub(self.map.w0)? as usize;
-        (at < DATA && at % 4 == 0).then_some(at)
+        (at < DATA && at.is_multiple_of(4)).then_some(at)
     }
 
     fn run(&mut self, bits: u32, now: Instant, flash: &mut Nor) -> Option<Work> {

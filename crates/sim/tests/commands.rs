@@ -435,6 +435,7 @@ fn an_end_with_wrong_totals_is_refused_with_06() {
         host.data(0, &[0; 1024]).unwrap();
         host.link.take_events();
         host.ask(&Command::FlashEnd { stay: false }).unwrap();
+        host.set_baud(chip.rom.log_baud);
         let log = host.listen(Duration::from_secs(1));
         let banner = chip.rom.banner(guru_chip::Revision(u16::MAX)).unwrap();
         assert!(

@@ -237,7 +237,7 @@ impl Cells {
         let mut offset = range.start;
         while offset < range.end {
             let end = (offset / SECTOR + 1).saturating_mul(SECTOR).min(range.end);
-            let whole = offset % SECTOR == 0 && end - offset == SECTOR;
+            let whole = offset.is_multiple_of(SECTOR) && end - offset == SECTOR;
             match &mut self.backing {
                 Backing::Memory(sectors) if whole => {
                     if let Some(sector) = sectors.get_mut((offset / SECTOR) as usize) {

@@ -37,7 +37,7 @@ impl Driver<'_> {
     /// Erases whole sectors around a range (`SPIEraseArea`).
     pub fn erase(&mut self, offset: u32, len: u32, rule: EraseRule) -> Result<(), Fail> {
         let end = offset.checked_add(len);
-        if end.is_none_or(|end| end > self.size) || offset % SECTOR != 0 {
+        if end.is_none_or(|end| end > self.size) || !offset.is_multiple_of(SECTOR) {
             return Err(Fail::Error);
         }
         self.unlock()?;
@@ -69,7 +69,7 @@ impl Driver<'_> {
     /// Programs, page by page (`SPIWrite`).
     pub fn write(&mut self, offset: u32, data: &[u8]) -> Result<(), Fail> {
         let len = data.len() as u32;
-        if offset.checked_add(len).is_none_or(|end| end > self.size) || len % 4 != 0 {
+        if offset.checked_add(len).is_none_or(|end| end > self.size) || !len.is_multiple_of(4) {
             return Err(Fail::Error);
         }
         let mut at = offset;

@@ -60,7 +60,7 @@ impl Progress {
         let refused = request.payload_len() > MAX_BLOCK as usize + 16
             || request.word(4) != self.next
             || len > self.block_size as usize
-            || len % multiple_of != 0;
+            || !len.is_multiple_of(multiple_of);
         if refused {
             return Err(ErrorCode::INVALID_FORMAT.into());
         }

@@ -1,0 +1,150 @@
+//! A simulated chip for other programs: on a pseudo-terminal, on a TCP port, or behind RFC 2217.
+
+mod port;
+mod pump;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use guru_link::Cancel;
+use thiserror::Error;
+
+use crate::device::Device;
+use crate::event::Event;
+use crate::options::{Boot, OptionsError, SimOptions};
+use port::{Port, Rfc2217Port, TcpPort};
+use pump::Pump;
+
+/// Where a simulated chip can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A new pseudo-terminal. It has no control lines.
+    Pty,
+    /// A TCP port: bytes only, no control lines.
+    Tcp(SocketAddr),
+    /// A TCP port that speaks RFC 2217, with baud rate and control lines.
+    Rfc2217(SocketAddr),
+}
+
+/// What happens while a chip is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServeEvent {
+    /// Clients can connect: the name of the port that they are to open, such as
+    /// `socket://127.0.0.1:5555`.
+    Listening {
+        /// Name of the port.
+        port: String,
+    },
+    /// A client has come.
+    Connected {
+        /// Its address.
+        peer: String,
+    },
+    /// The client has gone, or a fault has cut it off.
+    Disconnected,
+    /// Something happened to the chip.
+    Chip(Event),
+}
+
+/// Why a chip cannot be served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The chip cannot be made.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The port cannot be made.
+    #[error("cannot listen on {0}")]
+    Listen(String, #[source] io::Error),
+    /// The system has no pseudo-terminals.
+    #[error("this system has no pseudo-terminals; use a TCP port")]
+    NoPty,
+}
+
+/// How often a server without a client looks for one.
+const ACCEPT: Duration = Duration::from_millis(5);
+
+/// Serves one client after another until `cancel`, in real time, or as fast as clients ask with
+/// [`Pace::Fast`](crate::Pace::Fast). The flash keeps its contents between clients. Where there
+/// are no control lines, the chip is in its loader again for each new client, unless the options
+/// say that it boots from flash.
+///
+/// # Errors
+///
+/// The options are wrong, or nothing can listen at the endpoint. What befalls a client is an
+/// event.
+pub fn serve(
+    options: &SimOptions,
+    endpoint: &Endpoint,
+    cancel: &Cancel,
+    events: &mut dyn FnMut(ServeEvent),
+) -> Result<(), ServeError> {
+    options.check().map_err(ServeError::Options)?;
+    let mut device = Device::new(options)?;
+    if !matches!(endpoint, Endpoint::Rfc2217(_)) {
+        device.without_lines(options.boot == Boot::Download);
+    }
+    let pump = Pump::new(device, options.pace, cancel.clone());
+    match endpoint {
+        Endpoint::Pty => serve_pty(pump, events),
+        Endpoint::Tcp(address) => serve_tcp(pump, *address, "socket", TcpPort::new, events),
+        Endpoint::Rfc2217(address) => {
+            serve_tcp(pump, *address, "rfc2217", Rfc2217Port::new, events)
+        }
+    }
+}
+
+#[cfg(unix)]
+fn serve_pty(mut pump: Pump, events: &mut dyn FnMut(ServeEvent)) -> Result<(), ServeError> {
+    let listen = |error| ServeError::Listen("a pseudo-terminal".to_owned(), error);
+    while !pump.is_cancelled() {
+        let mut port = port::PtyPort::new().map_err(listen)?;
+        events(ServeEvent::Listening { port: port.name() });
+        pump.restart();
+        pump.run(&mut port, events);
+        events(ServeEvent::Disconnected);
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn serve_pty(_: Pump, _: &mut dyn FnMut(ServeEvent)) -> Result<(), ServeError> {
+    Err(ServeError::NoPty)
+}
+
+fn serve_tcp<P: Port>(
+    mut pump: Pump,
+    address: SocketAddr,
+    scheme: &str,
+    port: impl Fn(std::net::TcpStream) -> io::Result<P>,
+    events: &mut dyn FnMut(ServeEvent),
+) -> Result<(), ServeError> {
+    let listen = |error| ServeError::Listen(address.to_string(), error);
+    let listener = TcpListener::bind(address).map_err(listen)?;
+    listener.set_nonblocking(true).map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    events(ServeEvent::Listening {
+        port: format!("{scheme}://{bound}"),
+    });
+    while !pump.is_cancelled() {
+        // Any failure is one of a client that is gone again, or passes.
+        let Ok((stream, peer)) = listener.accept() else {
+            std::thread::sleep(ACCEPT);
+            continue;
+        };
+        let Ok(mut port) = port(stream) else {
+            continue;
+        };
+        events(ServeEvent::Connected {
+            peer: peer.to_string(),
+        });
+        if P::RESTARTS {
+            pump.restart();
+        } else {
+            pump.reconnect();
+        }
+        pump.run(&mut port, events);
+        events(ServeEvent::Disconnected);
+    }
+    Ok(())
+}

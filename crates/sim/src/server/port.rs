@@ -1,0 +1,183 @@
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use guru_link::Lines;
+use guru_link::rfc2217::{ModemState, Purge, Server, ServerEvent};
+
+/// How long a client may take no byte before it counts as gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client wants of the chip.
+pub(super) enum Input {
+    Data(Vec<u8>),
+    Baud(u32),
+    Lines(Lines),
+    /// Drop what is on its way to the client.
+    Purge,
+}
+
+/// The server's end of a connection.
+pub(super) trait Port {
+    /// Whether a new client finds the chip restarted: there are no control lines.
+    const RESTARTS: bool;
+    /// Whether the end of a client cannot be seen.
+    const SHARED: bool;
+
+    /// Waits up to `wait` for something to do. An error: the client is gone.
+    fn read(&mut self, wait: Duration, inputs: &mut Vec<Input>) -> io::Result<()>;
+
+    /// Hands over what the chip said. An error: the client is gone.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// A plain TCP connection.
+pub(super) struct TcpPort {
+    stream: TcpStream,
+    timeout: Duration,
+}
+
+impl TcpPort {
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        Ok(Self {
+            stream,
+            timeout: Duration::ZERO,
+        })
+    }
+
+    fn receive(&mut self, wait: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+        let wait = wait.max(Duration::from_millis(1));
+        if wait != self.timeout {
+            self.stream.set_read_timeout(Some(wait))?;
+            self.timeout = wait;
+        }
+        match self.stream.read(buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted => Ok(0),
+                _ => Err(error),
+            },
+            read => read,
+        }
+    }
+}
+
+impl Port for TcpPort {
+    const RESTARTS: bool = true;
+    const SHARED: bool = false;
+
+    fn read(&mut self, wait: Duration, inputs: &mut Vec<Input>) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        let len = self.receive(wait, &mut buffer)?;
+        if len > 0 {
+            inputs.push(Input::Data(buffer[..len].to_vec()));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+}
+
+/// A TCP connection that carries RFC 2217.
+pub(super) struct Rfc2217Port {
+    tcp: TcpPort,
+    server: Server,
+}
+
+impl Rfc2217Port {
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        let mut port = Self {
+            tcp: TcpPort::new(stream)?,
+            server: Server::new(115_200),
+        };
+        port.server.set_modem_state(ModemState {
+            cts: true,
+            dsr: true,
+            ..ModemState::default()
+        });
+        port.flush()?;
+        Ok(port)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let output = self.server.take_output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        self.tcp.write(&output)
+    }
+}
+
+impl Port for Rfc2217Port {
+    const RESTARTS: bool = false;
+    const SHARED: bool = false;
+
+    fn read(&mut self, wait: Duration, inputs: &mut Vec<Input>) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        let len = self.tcp.receive(wait, &mut buffer)?;
+        for event in self.server.receive(&buffer[..len]) {
+            inputs.push(match event {
+                ServerEvent::Data(data) => Input::Data(data),
+                ServerEvent::Baud(baud) => Input::Baud(baud),
+                ServerEvent::Dtr(level) => Input::Lines(Lines::dtr(level)),
+                ServerEvent::Rts(level) => Input::Lines(Lines::rts(level)),
+                ServerEvent::Purge(Purge::Receive | Purge::Both) => Input::Purge,
+                _ => continue,
+            });
+        }
+        self.flush()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.server.send(bytes);
+        self.flush()
+    }
+}
+
+/// A pseudo-terminal.
+#[cfg(unix)]
+pub(super) struct PtyPort(guru_link::Pty);
+
+#[cfg(unix)]
+impl PtyPort {
+    pub fn new() -> io::Result<Self> {
+        guru_link::Pty::open().map(Self)
+    }
+
+    pub fn name(&self) -> String {
+        self.0.path().to_owned()
+    }
+}
+
+#[cfg(unix)]
+impl Port for PtyPort {
+    const RESTARTS: bool = true;
+    const SHARED: bool = true;
+
+    fn read(&mut self, wait: Duration, inputs: &mut Vec<Input>) -> io::Result<()> {
+        let mut buffer = [0; 16 * 1024];
+        let len = self.0.read(&mut buffer, wait)?;
+        if len > 0 {
+            inputs.push(Input::Data(buffer[..len].to_vec()));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.0.write(bytes, Duration::from_millis(20))? {
+                // Nobody reads: as on a wire, it is lost.
+                0 => return Ok(()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+}

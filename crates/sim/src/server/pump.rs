@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use guru_link::{Cancel, Instant, SystemClock};
+
+use super::ServeEvent;
+use super::port::{Input, Port};
+use crate::device::Device;
+use crate::options::Pace;
+
+/// Bytes that wait for the chip before no more are taken from the client.
+const MAX_UNSENT: usize = 4096;
+/// Bytes for the client that are gathered at the most before they are handed over.
+const MAX_GATHERED: usize = 64 * 1024;
+
+/// Carries bytes between a client and the chip, and makes time pass for it.
+pub(super) struct Pump {
+    device: Device,
+    clock: SystemClock,
+    /// Time that was skipped because nobody needs to wait for it.
+    skipped: Duration,
+    fast: bool,
+    cancel: Cancel,
+}
+
+impl Pump {
+    pub fn new(device: Device, pace: Option<Pace>, cancel: Cancel) -> Self {
+        Self {
+            device,
+            clock: SystemClock::start(),
+            skipped: Duration::ZERO,
+            fast: pace == Some(Pace::Fast),
+            cancel,
+        }
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// A new client finds the chip fresh.
+    pub fn restart(&mut self) {
+        let now = self.now();
+        self.device.restart(now);
+    }
+
+    /// A new client finds the chip as the last one left it.
+    pub fn reconnect(&mut self) {
+        let now = self.now();
+        self.device.reconnect(now);
+    }
+
+    /// Serves one client until it is gone, a fault cuts it off, or the server shall end.
+    pub fn run<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) {
+        let mut inputs = Vec::new();
+        while !self.cancel.is_cancelled() {
+            if !self.deliver(port, events) || !self.device.is_connected() {
+                break;
+            }
+            let now = self.now();
+            let wait = match self.device.next_event() {
+                Some(next) => (next.at - now).min(Cancel::POLL),
+                None => Cancel::POLL,
+            };
+            if self.device.unsent() > MAX_UNSENT {
+                std::thread::sleep(wait.min(Duration::from_millis(5)));
+                continue;
+            }
+            if port.read(wait, &mut inputs).is_err() {
+                break;
+            }
+            for input in inputs.drain(..) {
+                self.take::<P>(input);
+            }
+        }
+        self.report(events);
+    }
+
+    /// Hands over what the chip has said by now. `false`: the client is gone.
+    fn deliver<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) -> bool {
+        let mut output = Vec::new();
+        let now = self.now();
+        self.device.poll(now, &mut output);
+        while self.fast && output.len() < MAX_GATHERED {
+            let Some(next) = self.device.next_event().filter(|next| !next.idle) else {
+                break;
+            };
+            self.skipped += next.at - self.now();
+            let now = self.now();
+            self.device.poll(now, &mut output);
+        }
+        self.report(events);
+        output.is_empty() || port.write(&output).is_ok()
+    }
+
+    fn take<P: Port>(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Data(data) => {
+                // A client whose end cannot be seen has left the chip out of its loader.
+                if P::SHARED && self.device.is_held_in_loader() && !self.device.in_loader() {
+                    self.device.restart(now);
+                }
+                self.device.write(now, &data);
+            }
+            Input::Baud(baud) => self.device.set_baud(now, baud),
+            Input::Lines(lines) => self.device.set_lines(now, lines),
+            Input::Purge => self.device.discard(),
+        }
+    }
+
+    fn report(&mut self, events: &mut dyn FnMut(ServeEvent)) {
+        for event in self.device.take_events() {
+            events(ServeEvent::Chip(event));
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.now() + self.skipped
+    }
+}
