@@ -6,6 +6,7 @@ use guru_chip::Quirk;
 use guru_link::Link;
 use guru_wire::{Command, Opcode};
 
+use crate::channel::Fault;
 use crate::{Error, Event, Notice, Observer, Session};
 
 /// Rate, in bits per second, for adapters about which nothing is known.
@@ -51,14 +52,14 @@ impl<L: Link> Session<L> {
         let new = self.rom_baud(baud).await?;
         let command = Command::ChangeBaudrate { new, old: 0 };
         let timeout = self.channel.timeouts.command;
-        self.channel
-            .query(&command, 0, timeout, "changing the baud rate")
-            .await?;
-        self.channel.link_mut().set_baud(baud).await?;
-        self.channel.link_mut().sleep(SETTLE).await?;
-        self.channel.discard_input().await?;
-        self.line.faults_at_rate = self.channel.faults();
+        // An answer that was lost does not say whether the rate was changed; the new rate tells.
+        match self.channel.exchange(&command, 0, timeout).await {
+            Err(Fault::Link(error)) => return Err(error.into()),
+            Ok(_) | Err(_) => {}
+        }
+        self.set_baud(baud).await?;
         if self.answers_at_this_rate().await? {
+            self.line.faults_at_rate = self.channel.faults();
             observer.event(Event::BaudChanged { baud });
             return Ok(());
         }
@@ -66,9 +67,20 @@ impl<L: Link> Session<L> {
             asked: baud,
             baud: present,
         }));
-        self.channel.link_mut().set_baud(present).await?;
         self.options.baud = Some(present);
+        self.set_baud(present).await?;
+        if self.answers_at_this_rate().await? {
+            return Ok(());
+        }
         Box::pin(self.reconnect(observer)).await
+    }
+
+    /// Changes the port's rate.
+    async fn set_baud(&mut self, baud: u32) -> Result<(), Error> {
+        self.channel.link_mut().set_baud(baud).await?;
+        self.channel.link_mut().sleep(SETTLE).await?;
+        self.channel.discard_input().await?;
+        Ok(())
     }
 
     /// Whether the chip answers; a rate that is only nearly right shows in a few answers.
@@ -84,7 +96,7 @@ impl<L: Link> Session<L> {
         for _ in 0..TRIES {
             match self.channel.exchange(&command, 0, timeout).await {
                 Ok(_) => return Ok(true),
-                Err(crate::channel::Fault::Link(error)) => return Err(error.into()),
+                Err(Fault::Link(error)) => return Err(error.into()),
                 Err(_) => self.channel.discard_input().await?,
             }
         }

@@ -184,6 +184,7 @@ async fn synchronize<L: Link>(
     let mut log = BootLog::default();
     let mut attempt = 0_u32;
     loop {
+        let mut stub = false;
         if let Some(sequence) = pick(&strategies, attempt) {
             if !channel.link().info().capabilities.network {
                 channel.discard_input().await?;
@@ -206,7 +207,8 @@ async fn synchronize<L: Link>(
                 channel.discard_input().await?;
             }
             match channel.sync().await {
-                Ok(Synced::Rom | Synced::Stub) => {
+                Ok(Synced::Stub) => stub = true,
+                Ok(Synced::Rom) => {
                     let quiet = channel.quiet();
                     channel.drain(quiet, quiet * 10).await?;
                     channel.take_text();
@@ -221,6 +223,7 @@ async fn synchronize<L: Link>(
         attempt += 1;
         if options.attempts.is_some_and(|attempts| attempt >= attempts) {
             let reason = match log.verdict() {
+                _ if stub => ConnectFailure::StubRunning,
                 ConnectFailure::Silence | ConnectFailure::Garbage if channel.packets_seen() => {
                     ConnectFailure::NoSyncReply
                 }

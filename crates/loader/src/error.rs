@@ -160,6 +160,8 @@ pub enum ConnectFailure {
     TxPathDown,
     /// Packets came that are no answers to SYNC.
     NoSyncReply,
+    /// A flasher stub of another program answers in place of the ROM.
+    StubRunning,
 }
 
 impl std::fmt::Display for ConnectFailure {
@@ -176,6 +178,9 @@ impl std::fmt::Display for ConnectFailure {
                  to be down",
             ),
             Self::NoSyncReply => f.write_str("packets were received, but no answer to SYNC"),
+            Self::StubRunning => f.write_str(
+                "the flasher stub of another program is running; the chip must be reset",
+            ),
         }
     }
 }
@@ -243,6 +248,7 @@ impl Error {
                 ConnectFailure::WrongBootMode(_) => "connect.wrong-boot-mode",
                 ConnectFailure::TxPathDown => "connect.tx-path-down",
                 ConnectFailure::NoSyncReply => "connect.no-sync-reply",
+                ConnectFailure::StubRunning => "connect.stub-running",
             },
             Self::WrongChip { .. } => "chip.mismatch",
             Self::UnknownChip(_) => "chip.unknown",

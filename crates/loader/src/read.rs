@@ -130,8 +130,7 @@ impl<L: Link> Session<L> {
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let length = range.end - range.start;
-        let (what, seconds) = self.read_estimate(way, length);
-        observer.event(Event::Notice(Notice::Slow { what, seconds }));
+        self.tell_slow(way, length, observer);
         let begun = self.channel.now();
         let resumed = self.resume(&range, sink, observer).await?;
         let mut meter = Meter::new(Step::Read, range.start, u64::from(length));
@@ -189,8 +188,10 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// How long a read takes, in seconds, by the line alone.
-    fn read_estimate(&self, way: Way, length: u32) -> (SlowJob, u64) {
+    /// Says how long a read will take by the line alone, if that is worth a word.
+    fn tell_slow(&self, way: Way, length: u32, observer: &mut dyn Observer) {
+        /// Seconds that need no excuse.
+        const SHORT: u64 = 10;
         /// Bytes of request and answer with their frames, and round trips, for one step.
         const ROM_STEP: (u64, u64) = (18 + 78, 1);
         const REGISTER_STEP: (u64, u64) = (2 * (26 + 14) + 17 * (14 + 14), 19);
@@ -202,7 +203,10 @@ impl<L: Link> Session<L> {
         let latency = link.info().capabilities.latency.as_micros() as u64;
         let baud = u64::from(link.baud().max(1));
         let step = bytes * 10_000_000 / baud + trips * latency;
-        (what, u64::from(length.div_ceil(STEP)) * step / 1_000_000)
+        let seconds = u64::from(length.div_ceil(STEP)) * step / 1_000_000;
+        if seconds > SHORT {
+            observer.event(Event::Notice(Notice::Slow { what, seconds }));
+        }
     }
 
     /// How much of an earlier read is still what stands in flash.
@@ -473,10 +477,7 @@ impl<L: Link> Session<L> {
     ) -> Result<Vec<(u32, u8, u8)>, Error> {
         let way = self.reading_way()?;
         let length = range.end - range.start;
-        if way == Way::Registers {
-            let (what, seconds) = self.read_estimate(way, length);
-            observer.event(Event::Notice(Notice::Slow { what, seconds }));
-        }
+        self.tell_slow(way, length, observer);
         let mut meter = Meter::new(Step::Verify, range.start, u64::from(length));
         let mut found = Vec::new();
         let mut expected = vec![0; FIRST_CHUNK as usize];

@@ -725,33 +725,34 @@ fn tell_outcome(target: &Target, observer: &mut dyn Observer) {
     });
 }
 
+/// Says what will be erased, and what of it is not the file's.
 fn tell_erase(target: &Target, observer: &mut dyn Observer) {
-    let ranges = match (target.streams.first(), target.streams.last()) {
-        (Some(first), Some(last)) => first.stream.range.start..last.stream.range.end,
-        _ => target.range(),
-    };
-    let end = sector_ceil(u64::from(ranges.end));
-    let unaligned = (!target.address.is_multiple_of(SECTOR)).then_some(target.address);
-    observer.event(Event::EraseRange {
-        start: ranges.start,
-        end: (end - 1).min(u64::from(u32::MAX)) as u32,
-        unaligned,
-    });
-    let before = target.address - target.start;
-    if before > 0 {
-        let notice = Notice::SharedSector {
-            start: target.start,
-            length: before,
-        };
-        observer.event(Event::Notice(notice));
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for Planned { stream, .. } in &target.streams {
+        match runs.last_mut() {
+            Some(last) if last.end == stream.range.start => last.end = stream.range.end,
+            _ => runs.push(stream.range.clone()),
+        }
     }
+    for run in &runs {
+        let end = sector_ceil(u64::from(run.end));
+        observer.event(Event::EraseRange {
+            start: run.start,
+            end: (end - 1).min(u64::from(u32::MAX)) as u32,
+            unaligned: (run.start < target.address).then_some(target.address),
+        });
+    }
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+        return;
+    };
     let file_end = u64::from(target.address) + u64::from(target.length);
-    if end > file_end {
-        let notice = Notice::SharedSector {
-            start: file_end as u32,
-            length: (end - file_end) as u32,
-        };
-        observer.event(Event::Notice(notice));
+    let before = u64::from(target.address).saturating_sub(u64::from(first.start));
+    let behind = sector_ceil(u64::from(last.end)).saturating_sub(file_end);
+    for (start, length) in [(u64::from(first.start), before), (file_end, behind)] {
+        if length > 0 {
+            let (start, length) = (start as u32, length as u32);
+            observer.event(Event::Notice(Notice::SharedSector { start, length }));
+        }
     }
 }
 
