@@ -53,9 +53,8 @@ impl<L: Link> Session<L> {
         let command = Command::ChangeBaudrate { new, old: 0 };
         let timeout = self.channel.timeouts.command;
         // An answer that was lost does not say whether the rate was changed; the new rate tells.
-        match self.channel.exchange(&command, 0, timeout).await {
-            Err(Fault::Link(error)) => return Err(error.into()),
-            Ok(_) | Err(_) => {}
+        if let Err(Fault::Link(error)) = self.channel.exchange(&command, 0, timeout).await {
+            return Err(error.into());
         }
         self.set_baud(baud).await?;
         if self.answers_at_this_rate().await? {

@@ -1,0 +1,126 @@
+use guru_loader::{ConnectOptions, Error, Event};
+
+use crate::bench::{
+    Events, connect, file, fill, firmware, flash, noise, read, request, try_connect, write,
+};
+
+/// One damaged, lost or extra byte in 10,000 each way.
+const BAD_LINES: [&str; 3] = [
+    "corrupt:both:1/10000",
+    "drop:both:1/10000",
+    "duplicate:both:1/10000",
+];
+
+#[test]
+fn a_write_over_a_bad_line_still_ends_verified() {
+    for chip in ["esp32c3", "esp32", "esp32s2", "esp32p4"] {
+        for fault in BAD_LINES {
+            for seed in 1..4 {
+                let address = format!("{chip}?fault={fault},seed={seed}");
+                let mut session = connect(&address);
+                let bytes = firmware(150_000, seed);
+                let request = request(vec![file("app.bin", 0x1_0000, &bytes)]);
+                let report = write(&mut session, request, &mut Events::default())
+                    .unwrap_or_else(|error| panic!("{address}: {error}"));
+                assert!(report.files[0].verified, "{address}");
+                assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{address}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_read_over_a_bad_line_ends_right() {
+    for chip in ["esp32c3", "esp32"] {
+        for fault in BAD_LINES {
+            for seed in 1..4 {
+                let address = format!("{chip}?fault={fault},seed={seed}");
+                let mut session = connect(&address);
+                let bytes = noise(40_000, seed);
+                fill(&session, 0x1_0000, &bytes);
+                let mut sink = Vec::new();
+                read(
+                    &mut session,
+                    0x1_0000,
+                    40_000,
+                    &mut sink,
+                    &mut Events::default(),
+                )
+                .unwrap_or_else(|error| panic!("{address}: {error}"));
+                assert_eq!(sink, bytes, "{address}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_resumes_after_the_link_drops_mid_block() {
+    for chip in ["esp32c3", "esp32", "esp8266"] {
+        let mut session = connect(&format!("{chip}?fault=disconnect:@60000"));
+        let bytes = firmware(150_000, 4);
+        let mut events = Events::default();
+        write(
+            &mut session,
+            request(vec![file("app.bin", 0x1_0000, &bytes)]),
+            &mut events,
+        )
+        .unwrap();
+        assert!(
+            events.has(|event| matches!(event, Event::LinkLost { .. })),
+            "{chip}"
+        );
+        assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{chip}");
+    }
+}
+
+#[test]
+fn a_read_resumes_after_the_link_drops() {
+    let mut session = connect("esp32c3?fault=disconnect:@30000");
+    let bytes = noise(40_000, 5);
+    fill(&session, 0, &bytes);
+    let mut sink = Vec::new();
+    read(&mut session, 0, 40_000, &mut sink, &mut Events::default()).unwrap();
+    assert_eq!(sink, bytes);
+}
+
+#[test]
+fn power_that_fails_in_mid_erase_or_mid_program_is_survived() {
+    for fault in ["power-loss:erase@5", "power-loss:program@40"] {
+        let mut session = connect(&format!("esp32c3?fault={fault}"));
+        fill(&session, 0x1_0000, &noise(100_000, 6));
+        let bytes = firmware(100_000, 7);
+        write(
+            &mut session,
+            request(vec![file("app.bin", 0x1_0000, &bytes)]),
+            &mut Events::default(),
+        )
+        .unwrap_or_else(|error| panic!("{fault}: {error}"));
+        assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{fault}");
+    }
+}
+
+#[test]
+fn a_flash_that_is_stuck_ends_in_an_error_and_not_in_a_hang() {
+    let mut session = connect("esp32c3?fault=stuck-flash:@3");
+    let bytes = firmware(100_000, 8);
+    let result = write(
+        &mut session,
+        request(vec![file("a.bin", 0, &bytes)]),
+        &mut Events::default(),
+    );
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_chip_without_a_flash_ends_in_an_error() {
+    let mut events = Events::default();
+    let options = ConnectOptions::default();
+    let mut session = try_connect("esp32c3?fault=no-flash", options, &mut events).unwrap();
+    let error = write(
+        &mut session,
+        request(vec![file("a.bin", 0, &[1; 100])]),
+        &mut events,
+    )
+    .unwrap_err();
+    assert!(!matches!(error, Error::BadRequest(_)), "{error}");
+}

@@ -1,0 +1,7 @@
+//! Sessions with simulated chips, in virtual time.
+
+mod bench;
+mod connect;
+mod faults;
+mod read;
+mod write;

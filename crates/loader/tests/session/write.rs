@@ -1,0 +1,271 @@
+use guru_chip::CHIPS;
+use guru_link::block_on;
+use guru_loader::{
+    Compress, EraseRegion, Error, Event, FlashOptions, Notice, ReadLength, Unverified, Verify,
+    VerifyRequest, WriteRequest,
+};
+
+use crate::bench::{Events, connect, file, fill, firmware, flash, noise, request, write};
+
+#[test]
+fn every_chip_holds_what_was_written() {
+    for chip in CHIPS {
+        for compress in [Compress::Auto, Compress::Never] {
+            let mut session = connect(chip.id);
+            let bytes = firmware(100_001, 1);
+            let request = WriteRequest {
+                compress,
+                ..request(vec![file("app.bin", 0x1_0000, &bytes)])
+            };
+            let report = write(&mut session, request, &mut Events::default()).unwrap();
+            assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{}", chip.id);
+            assert_eq!(report.files[0].verified, chip.rom.md5, "{}", chip.id);
+        }
+    }
+}
+
+/// The ESP32's inflater writes whole 32 KiB windows, and the ESP8266's BEGIN erases head sectors
+/// twice.
+#[test]
+fn neighbours_never_change_on_a_clean_line() {
+    for chip in CHIPS {
+        for length in [
+            1, 4096, 20_000, 0x8000, 0x1_0000, 0x1_8000, 0x1_8001, 200_000,
+        ] {
+            let mut session = connect(chip.id);
+            let neighbour = noise(0x10_0000, 7);
+            fill(&session, 0, &neighbour);
+            let bytes = firmware(length, 2);
+            let request = request(vec![file("app.bin", 0x2_3000, &bytes)]);
+            write(&mut session, request, &mut Events::default()).unwrap();
+            let end = 0x2_3000 + length.next_multiple_of(0x1000);
+            assert_eq!(
+                flash(&session, 0, 0x2_3000),
+                neighbour[..0x2_3000],
+                "{}",
+                chip.id
+            );
+            assert_eq!(
+                flash(&session, end as u32, 0x10_0000 - end),
+                neighbour[end..],
+                "{} {length:#x}",
+                chip.id
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unaligned_file_is_written_and_what_shares_its_sector_is_erased_and_named() {
+    let mut session = connect("esp32c3");
+    let bytes = firmware(5000, 3);
+    let mut events = Events::default();
+    write(
+        &mut session,
+        request(vec![file("data.bin", 0x1_0123, &bytes)]),
+        &mut events,
+    )
+    .unwrap();
+    assert_eq!(flash(&session, 0x1_0123, 5000), bytes);
+    assert!(events.has(|event| matches!(
+        event,
+        Event::Notice(Notice::SharedSector {
+            start: 0x1_0000,
+            length: 0x123
+        })
+    )));
+}
+
+#[test]
+fn what_is_in_place_is_not_written_again() {
+    let mut session = connect("esp32c3");
+    let bytes = firmware(300_000, 4);
+    let files = || vec![file("app.bin", 0x1_0000, &bytes)];
+    write(&mut session, request(files()), &mut Events::default()).unwrap();
+    let programmed = session.link().stats().programmed_bytes;
+    let report = write(&mut session, request(files()), &mut Events::default()).unwrap();
+    assert_eq!(session.link().stats().programmed_bytes, programmed);
+    assert_eq!(report.files[0].unchanged, 300_000);
+    assert!(report.files[0].verified);
+}
+
+#[test]
+fn streams_that_are_in_place_are_not_written_again() {
+    let mut session = connect("esp32c3");
+    let mut bytes = firmware(3 << 20, 5);
+    let files = |bytes: &[u8]| vec![file("app.bin", 0x1_0000, bytes)];
+    write(&mut session, request(files(&bytes)), &mut Events::default()).unwrap();
+    bytes[(3 << 20) - 100] ^= 1;
+    let report = write(&mut session, request(files(&bytes)), &mut Events::default()).unwrap();
+    assert!(report.files[0].unchanged > 1 << 20);
+    assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes);
+}
+
+#[test]
+fn with_the_old_contents_known_only_changed_sectors_are_written() {
+    let mut session = connect("esp32c3");
+    let old = firmware(100_000, 6);
+    let mut new = old.clone();
+    new[50_000] ^= 0xFF;
+    fill(&session, 0x1_0000, &old);
+    let mut part = file("new.bin", 0x1_0000, &new);
+    part.previous = Some(file("old.bin", 0, &old).contents);
+    let request = request(vec![part]);
+    write(&mut session, request, &mut Events::default()).unwrap();
+    assert_eq!(flash(&session, 0x1_0000, new.len()), new);
+    assert_eq!(session.link().stats().erased_bytes, 0x1000);
+}
+
+#[test]
+fn old_contents_that_were_not_there_are_found_out_and_the_file_is_whole() {
+    let mut session = connect("esp32c3");
+    let old = firmware(100_000, 6);
+    let mut new = old.clone();
+    new[50_000] ^= 0xFF;
+    let mut part = file("new.bin", 0x1_0000, &new);
+    part.previous = Some(file("old.bin", 0, &old).contents);
+    let request = request(vec![part]);
+    write(&mut session, request, &mut Events::default()).unwrap();
+    assert_eq!(flash(&session, 0x1_0000, new.len()), new);
+}
+
+#[test]
+fn an_esp8266_says_that_it_does_not_verify_and_can_be_told_to() {
+    let bytes = firmware(3000, 8);
+    let mut events = Events::default();
+    let mut session = connect("esp8266");
+    write(
+        &mut session,
+        request(vec![file("app.bin", 0, &bytes)]),
+        &mut events,
+    )
+    .unwrap();
+    assert!(events.has(|event| matches!(
+        event,
+        Event::Notice(Notice::NotVerified {
+            reason: Unverified::NoDigest
+        })
+    )));
+    let request = WriteRequest {
+        verify: Verify::ReadBack,
+        ..request(vec![file("app.bin", 0, &bytes)])
+    };
+    let report = write(&mut session, request, &mut Events::default()).unwrap();
+    assert!(report.files[0].verified);
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_refused_before_the_first_erase() {
+    let mut session = connect("esp32c3?flash-size=2MB");
+    let request = request(vec![file("app.bin", 0x1F_F000, &[0; 0x1001])]);
+    let error = write(&mut session, request, &mut Events::default()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::DoesNotFit {
+                flash: 0x20_0000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(session.link().stats().erase_commands, 0);
+}
+
+#[test]
+fn files_that_share_a_sector_are_refused_before_a_port_is_opened() {
+    let files = vec![file("a", 0, &[0; 0x1001]), file("b", 0x1800, &[0; 4])];
+    let error = guru_loader::check_files(&files).unwrap_err();
+    assert!(error.to_string().contains("overlaps"), "{error}");
+}
+
+#[test]
+fn a_stuck_bit_in_flash_ends_in_an_error_that_names_the_file() {
+    let mut session = connect("esp32c3?fault=stuck-bit:0x10100.3");
+    let request = request(vec![file("app.bin", 0x1_0000, &[0xFF; 0x1000])]);
+    let error = write(&mut session, request, &mut Events::default()).unwrap_err();
+    assert!(
+        matches!(error, Error::VerifyFailed { .. } | Error::Refused { .. }),
+        "{error}"
+    );
+    assert!(session.unfinished().is_some());
+}
+
+#[test]
+fn regions_and_the_whole_chip_are_erased_on_every_chip() {
+    for chip in CHIPS {
+        let mut session = connect(chip.id);
+        let before = noise(0x2_0000, 9);
+        fill(&session, 0, &before);
+        let region = EraseRegion {
+            address: 0x3000,
+            length: ReadLength::Bytes(0x5000),
+        };
+        let options = FlashOptions::default();
+        block_on(session.erase_region(&options, region, false, &mut |_| {})).unwrap();
+        let after = flash(&session, 0, 0x2_0000);
+        assert_eq!(after[..0x3000], before[..0x3000], "{}", chip.id);
+        assert!(
+            after[0x3000..0x8000].iter().all(|byte| *byte == 0xFF),
+            "{}",
+            chip.id
+        );
+        assert_eq!(after[0x8000..], before[0x8000..], "{}", chip.id);
+        block_on(session.erase_flash(&options, false, &mut |_| {})).unwrap();
+        assert!(
+            flash(&session, 0, 0x2_0000)
+                .iter()
+                .all(|byte| *byte == 0xFF),
+            "{}",
+            chip.id
+        );
+    }
+}
+
+#[test]
+fn a_region_must_be_whole_sectors() {
+    for (address, length) in [(0x1001, 0x1000), (0x1000, 0x1001)] {
+        let region = EraseRegion {
+            address,
+            length: ReadLength::Bytes(length),
+        };
+        assert!(matches!(region.check(), Err(Error::BadRequest(_))));
+    }
+}
+
+#[test]
+fn verification_finds_a_single_changed_byte_and_names_it() {
+    for chip in CHIPS {
+        let mut session = connect(chip.id);
+        // Not a multiple of 4, with other data behind it.
+        let bytes = firmware(1003, 10);
+        fill(&session, 0x4000, &noise(0x1000, 11));
+        fill(&session, 0x4000, &bytes);
+        let verify = |diff, bytes: &[u8]| VerifyRequest {
+            files: vec![file("data.bin", 0x4000, bytes)],
+            diff,
+            ..VerifyRequest::default()
+        };
+        block_on(session.verify_flash(verify(false, &bytes), &mut |_| {})).unwrap();
+        let mut changed = bytes.clone();
+        changed[1002] ^= 0x10;
+        let mut events = Events::default();
+        let error = block_on(session.verify_flash(verify(true, &changed), &mut events.observer()))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Differs {
+                    failed: 1,
+                    files: 1
+                }
+            ),
+            "{error}"
+        );
+        let expected = vec![(0x4000 + 1002, bytes[1002], changed[1002])];
+        assert!(events.has(|event| matches!(
+            event,
+            Event::Differences { count: 1, bytes } if *bytes == expected
+        )));
+    }
+}
