@@ -6,7 +6,7 @@ use guru_chip::{Capacity, FlashSize, JedecId, Quirk};
 use guru_link::Link;
 use guru_wire::{Begin, Command, Opcode};
 
-use crate::spi::{Controller, Transaction, flash};
+use crate::spi::{Transaction, flash};
 use crate::{
     Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, Notice, Observer,
     Session, SpiConnection,
@@ -272,12 +272,12 @@ impl<L: Link> Session<L> {
         connection: SpiConnection,
         observer: &mut dyn Observer,
     ) -> Result<u32, Error> {
-        let mut controller = self.spi_begin().await?;
-        let mut id = self.spi_flash_id(&mut controller).await?;
+        let controller = self.spi_begin().await?;
+        let mut id = self.spi_flash_id().await?;
         if !is_started_xmc(id) {
-            let (signature, parameters) = self.sfdp_head(&mut controller).await?;
+            let (signature, parameters) = self.sfdp_head().await?;
             if signature == SFDP_SIGNATURE && parameters.to_le_bytes()[0] == XMC {
-                id = self.restart_xmc(&mut controller).await?;
+                id = self.restart_xmc().await?;
                 let fixed = is_started_xmc(id);
                 observer.event(Event::Notice(Notice::XmcStartUp { fixed }));
             }
@@ -286,9 +286,8 @@ impl<L: Link> Session<L> {
                 observer.event(Event::Notice(Notice::FlashNotConnected { id, custom_pins }));
             }
         }
-        self.spi_command(&mut controller, flash::RESET_ENABLE)
-            .await?;
-        self.spi_command(&mut controller, flash::RESET).await?;
+        self.spi_command(flash::RESET_ENABLE).await?;
+        self.spi_command(flash::RESET).await?;
         self.channel
             .link_mut()
             .sleep(Duration::from_millis(1))
@@ -299,7 +298,7 @@ impl<L: Link> Session<L> {
 
     /// Signature of the discoverable parameters, and the word at 0x10, whose low byte is the
     /// maker's id in the second parameter header.
-    async fn sfdp_head(&mut self, controller: &mut Controller) -> Result<(u32, u32), Error> {
+    async fn sfdp_head(&mut self) -> Result<(u32, u32), Error> {
         const LENGTH: usize = 20;
         let transaction = Transaction {
             command: flash::READ_SFDP,
@@ -307,30 +306,29 @@ impl<L: Link> Session<L> {
             dummy_bits: 8,
             read: LENGTH,
         };
-        self.spi_start(controller, transaction).await?;
+        self.spi_start(transaction).await?;
         let w0 = self.chip.spi.w0;
         Ok((self.read_reg(w0).await?, self.read_reg(w0 + 0x10).await?))
     }
 
     /// Start-up sequence of XMC's XM25QHxxC after a power-up that was too slow for it (ESP-IDF,
     /// `bootloader_flash_xmc_startup`).
-    async fn restart_xmc(&mut self, controller: &mut Controller) -> Result<u32, Error> {
+    async fn restart_xmc(&mut self) -> Result<u32, Error> {
         const ENTER_OTP: u8 = 0x79;
         const RELEASE: u8 = 0xFF;
         for command in [flash::POWER_DOWN, ENTER_OTP, RELEASE] {
-            self.spi_command(controller, command).await?;
+            self.spi_command(command).await?;
         }
         self.channel
             .link_mut()
             .sleep(Duration::from_millis(2))
             .await?;
-        self.spi_command(controller, flash::RELEASE_POWER_DOWN)
-            .await?;
+        self.spi_command(flash::RELEASE_POWER_DOWN).await?;
         self.channel
             .link_mut()
             .sleep(Duration::from_micros(20))
             .await?;
-        self.spi_flash_id(controller).await
+        self.spi_flash_id().await
     }
 
     /// Id, size, data lines and voltage of the flash.

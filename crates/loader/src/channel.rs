@@ -193,12 +193,13 @@ impl<L: Link> Channel<L> {
             let Ok(mut response) = Response::decode(&packet) else {
                 return Err(Fault::Damaged);
             };
-            if response.opcode == Opcode::Sync as u8 && opcode != Opcode::Sync {
+            let late = response.opcode == Opcode::Sync as u8 && opcode != Opcode::Sync;
+            if late && response.status(0) == Ok(Ok(())) {
                 continue;
             }
             let data_len = answered_len(&response, data_len);
             let status = response.status(data_len).map_err(|_| Fault::Damaged)?;
-            // A ROM that does not know a command may answer under another number.
+            // A ROM that does not know a command answers under the number of the one before.
             if status == Err(ErrorCode::INVALID_FORMAT) {
                 return Err(Fault::Refused(ErrorCode::INVALID_FORMAT));
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use guru_chip::{
-    Chip, Crystal, ESPRESSIF_VENDOR, MAGIC_ADDRESS, SecurityInfoForm, USB_SERIAL_JTAG_PRODUCT,
+    Chip, Crystal, Detection, ESPRESSIF_VENDOR, MAGIC_ADDRESS, SecurityInfoForm,
+    USB_SERIAL_JTAG_PRODUCT,
 };
 use guru_link::{Link, LinkError, ResetSequence};
 use guru_wire::{Command, ErrorCode, SecurityInfo};
@@ -270,75 +271,64 @@ async fn detect<L: Link>(
     named: Option<&'static Chip>,
     observer: &mut dyn Observer,
 ) -> Result<(&'static Chip, Option<SecurityInfo>), Error> {
-    let security = security_info(channel, named).await?;
-    if let Some((chip_id, _)) = security.and_then(|info| info.chip) {
-        let found = u16::try_from(chip_id).ok().and_then(guru_chip::by_chip_id);
-        return match (found, named) {
-            (Some(found), None) => Ok((found, security)),
-            (Some(found), Some(named)) if found.id == named.id => Ok((found, security)),
-            (Some(found), Some(named)) => Err(Error::WrongChip {
-                named: named.name,
-                found: found.name.to_owned(),
-            }),
-            (None, Some(named)) => {
-                let read = format!("chip id {chip_id}");
-                let chip = named.name.to_owned();
-                observer.event(Event::Notice(Notice::UnexpectedChip { chip, read }));
-                Ok((named, security))
+    // A named chip whose ROM does not know the security command is not asked for it.
+    if let Some(named) = named.filter(|chip| chip.rom.security_info == SecurityInfoForm::None)
+        && Detection::Magic(magic_word(channel).await?) == named.detection
+    {
+        return Ok((named, None));
+    }
+    let security = security_info(channel).await?;
+    let (found, read) = match security.and_then(|info| info.chip) {
+        Some((chip_id, _)) => {
+            let found = u16::try_from(chip_id).ok().and_then(guru_chip::by_chip_id);
+            (found, describe_chip_id(chip_id))
+        }
+        None if security.is_some_and(|info| info.flags.secure_download()) => {
+            // Registers cannot be read, and only one chip answers without a chip id.
+            let short = |chip: &&Chip| chip.rom.security_info == SecurityInfoForm::Short;
+            let found = guru_chip::CHIPS.iter().copied().find(short);
+            (found, "it is in Secure Download Mode".to_owned())
+        }
+        None => {
+            let mut magic = magic_word(channel).await?;
+            if guru_chip::by_magic(magic).is_none() {
+                magic = magic_word(channel).await?;
             }
-            (None, None) => Err(Error::UnknownChip(describe_chip_id(chip_id))),
-        };
-    }
-    if security.is_some_and(|info| info.flags.secure_download()) {
-        // Registers cannot be read, and only one chip answers without a chip id.
-        let short = named.or_else(|| {
-            guru_chip::CHIPS
-                .iter()
-                .copied()
-                .find(|chip| chip.rom.security_info == SecurityInfoForm::Short)
-        });
-        return short
-            .map(|chip| (chip, security))
-            .ok_or_else(|| Error::UnknownChip("it is in Secure Download Mode".to_owned()));
-    }
-    let command = Command::ReadReg {
-        address: MAGIC_ADDRESS,
+            (
+                guru_chip::by_magic(magic),
+                format!("magic value 0x{magic:08x}"),
+            )
+        }
     };
-    let timeout = channel.timeouts.command;
-    let mut magic = channel
-        .query(&command, 0, timeout, "detecting the chip")
-        .await?
-        .value;
-    if guru_chip::by_magic(magic).is_none() {
-        magic = channel
-            .query(&command, 0, timeout, "detecting the chip")
-            .await?
-            .value;
-    }
-    match (guru_chip::by_magic(magic), named) {
+    match (found, named) {
         (Some(found), Some(named)) if found.id != named.id => Err(Error::WrongChip {
             named: named.name,
             found: found.name.to_owned(),
         }),
         (Some(found), _) => Ok((found, security)),
         (None, Some(named)) => {
-            let read = format!("magic value 0x{magic:08x}");
             let chip = named.name.to_owned();
             observer.event(Event::Notice(Notice::UnexpectedChip { chip, read }));
             Ok((named, security))
         }
-        (None, None) => Err(Error::UnknownChip(format!("magic value 0x{magic:08x}"))),
+        (None, None) => Err(Error::UnknownChip(read)),
     }
 }
 
+/// The ROM word that differs between the early chips.
+async fn magic_word<L: Link>(channel: &mut Channel<L>) -> Result<u32, Error> {
+    let command = Command::ReadReg {
+        address: MAGIC_ADDRESS,
+    };
+    let timeout = channel.timeouts.command;
+    Ok(channel
+        .query(&command, 0, timeout, "detecting the chip")
+        .await?
+        .value)
+}
+
 /// Answer to GET_SECURITY_INFO; `None` where the ROM does not know the command.
-async fn security_info<L: Link>(
-    channel: &mut Channel<L>,
-    named: Option<&'static Chip>,
-) -> Result<Option<SecurityInfo>, Error> {
-    if named.is_some_and(|chip| chip.rom.security_info == SecurityInfoForm::None) {
-        return Ok(None);
-    }
+async fn security_info<L: Link>(channel: &mut Channel<L>) -> Result<Option<SecurityInfo>, Error> {
     let command = Command::GetSecurityInfo;
     let timeout = channel.timeouts.command;
     match channel

@@ -115,8 +115,8 @@ impl<L: Link> Session<L> {
                 .timeouts
                 .chip_erase
                 .max(self.channel.timeouts.max);
-            let mut controller = self.spi_begin().await?;
-            self.spi_erase(&mut controller, None, limit).await?;
+            let controller = self.spi_begin().await?;
+            self.spi_erase(None, limit).await?;
             self.spi_end(controller).await?;
             self.unfinished = None;
         }

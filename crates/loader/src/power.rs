@@ -17,15 +17,20 @@ impl<L: Link> Session<L> {
         let Some(watchdogs) = &self.chip.watchdogs else {
             return Ok(());
         };
-        self.write_reg(watchdogs.protect, watchdogs.key).await?;
-        self.write_reg(watchdogs.config0, 0).await?;
-        self.write_reg(watchdogs.protect, 0).await?;
+        self.write_regs(&[
+            (watchdogs.protect, watchdogs.key),
+            (watchdogs.config0, 0),
+            (watchdogs.protect, 0),
+        ])
+        .await?;
         if let Some(swd) = &watchdogs.swd {
-            self.write_reg(swd.protect, swd.key).await?;
             let config = self.read_reg_surely(swd.config).await?;
-            self.write_reg(swd.config, config | 1 << swd.auto_feed)
-                .await?;
-            self.write_reg(swd.protect, 0).await?;
+            self.write_regs(&[
+                (swd.protect, swd.key),
+                (swd.config, config | 1 << swd.auto_feed),
+                (swd.protect, 0),
+            ])
+            .await?;
         }
         Ok(())
     }
@@ -47,10 +52,13 @@ impl<L: Link> Session<L> {
                 self.chip.name
             )));
         };
-        self.write_reg(watchdogs.protect, watchdogs.key).await?;
-        self.write_reg(watchdogs.config1, TIMEOUT).await?;
-        self.write_reg(watchdogs.config0, CONFIG).await?;
-        self.write_reg(watchdogs.protect, 0).await?;
+        self.write_regs(&[
+            (watchdogs.protect, watchdogs.key),
+            (watchdogs.config1, TIMEOUT),
+            (watchdogs.config0, CONFIG),
+            (watchdogs.protect, 0),
+        ])
+        .await?;
         self.channel
             .link_mut()
             .sleep(Duration::from_millis(500))

@@ -440,19 +440,16 @@ impl<L: Link> Session<L> {
 
     /// Reads through the SPI controller; a read that begins inside of a word is no matter to it.
     async fn read_by_register(&mut self, address: u32, length: u32) -> Result<Vec<u8>, Error> {
-        let mut controller = match self.reader.take() {
-            Some(controller) => controller,
-            None => self.spi_begin().await?,
-        };
+        if self.reader.is_none() {
+            self.reader = Some(self.spi_begin().await?);
+        }
         let transaction = Transaction {
             command: flash::READ,
             address: Some(address),
             dummy_bits: 0,
             read: length as usize,
         };
-        let bytes = self.spi(&mut controller, transaction).await?;
-        self.reader = Some(controller);
-        Ok(bytes)
+        self.spi(transaction).await
     }
 
     /// Flash address of the first byte that differs from contents, with flash and file byte;

@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use guru_chip::{Bits, Chip, MacAddress, Revision, Words, WordsError};
 use guru_link::Link;
-use guru_wire::{Command, SecurityInfo};
+use guru_wire::{Command, RegisterWrite, SecurityInfo};
 
 use crate::attach::Flash;
 use crate::channel::Channel;
@@ -144,15 +144,23 @@ impl<L: Link> Session<L> {
 
     /// Writes a whole register.
     pub(crate) async fn write_reg(&mut self, address: u32, value: u32) -> Result<(), Error> {
-        let command = Command::WriteReg {
-            address,
-            value,
+        self.write_regs(&[(address, value)]).await
+    }
+
+    /// Writes whole registers, one after the other, in one round trip.
+    pub(crate) async fn write_regs(&mut self, writes: &[(u32, u32)]) -> Result<(), Error> {
+        let write = |(address, value): &(u32, u32)| RegisterWrite {
+            address: *address,
+            value: *value,
             mask: u32::MAX,
             delay_us: 0,
         };
+        let command = Command::WriteReg {
+            writes: writes.iter().map(write).collect(),
+        };
         let timeout = self.channel.timeouts.command;
         self.channel
-            .query(&command, 0, timeout, "writing a register")
+            .query(&command, 0, timeout, "writing registers")
             .await?;
         Ok(())
     }

@@ -54,47 +54,32 @@ pub(crate) struct Transaction {
     pub read: usize,
 }
 
-/// What stands in the controller's registers, so that what is there already is not written again.
+/// What the ROM's own flash functions left in the controller's registers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Controller {
-    saved: (u32, u32),
-    usr: Option<u32>,
-    usr1: Option<u32>,
-    usr2: Option<u32>,
-    miso: Option<u32>,
+    usr: u32,
+    usr2: u32,
 }
 
 impl<L: Link> Session<L> {
     /// Saves the registers that transactions change.
     pub(crate) async fn spi_begin(&mut self) -> Result<Controller, Error> {
         let spi = &self.chip.spi;
-        let saved = (
-            self.read_reg_surely(spi.usr).await?,
-            self.read_reg_surely(spi.usr2).await?,
-        );
-        Ok(Controller {
-            saved,
-            usr: None,
-            usr1: None,
-            usr2: None,
-            miso: None,
-        })
+        let usr = self.read_reg_surely(spi.usr).await?;
+        let usr2 = self.read_reg_surely(spi.usr2).await?;
+        Ok(Controller { usr, usr2 })
     }
 
     /// Puts them back, for the ROM's own flash functions.
     pub(crate) async fn spi_end(&mut self, controller: Controller) -> Result<(), Error> {
         let spi = &self.chip.spi;
-        self.write_reg(spi.usr, controller.saved.0).await?;
-        self.write_reg(spi.usr2, controller.saved.1).await
+        self.write_regs(&[(spi.usr, controller.usr), (spi.usr2, controller.usr2)])
+            .await
     }
 
     /// Makes a transaction and returns what was read.
-    pub(crate) async fn spi(
-        &mut self,
-        controller: &mut Controller,
-        transaction: Transaction,
-    ) -> Result<Vec<u8>, Error> {
-        self.spi_start(controller, transaction).await?;
+    pub(crate) async fn spi(&mut self, transaction: Transaction) -> Result<Vec<u8>, Error> {
+        self.spi_start(transaction).await?;
         let read = transaction.read.min(MAX_DATA);
         let mut data = Vec::with_capacity(read.next_multiple_of(4));
         for word in 0..read.div_ceil(4) as u32 {
@@ -106,11 +91,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Makes a transaction; what was read stays in the controller's data words.
-    pub(crate) async fn spi_start(
-        &mut self,
-        controller: &mut Controller,
-        transaction: Transaction,
-    ) -> Result<(), Error> {
+    pub(crate) async fn spi_start(&mut self, transaction: Transaction) -> Result<(), Error> {
         let spi = &self.chip.spi;
         let Transaction {
             command,
@@ -118,61 +99,40 @@ impl<L: Link> Session<L> {
             dummy_bits,
             read,
         } = transaction;
-        let read = read.min(MAX_DATA);
         let mut usr = USR_COMMAND;
         let mut usr1 = 0;
-        if address.is_some() {
+        let mut writes = Vec::with_capacity(6);
+        if let Some(address) = address {
             usr |= USR_ADDR;
             usr1 |= 23 << ADDR_LEN_SHIFT;
+            writes.push((
+                spi.addr,
+                if spi.address_msb {
+                    address << 8
+                } else {
+                    address
+                },
+            ));
         }
         if dummy_bits > 0 {
             usr |= USR_DUMMY;
             usr1 |= u32::from(dummy_bits) - 1;
         }
-        let read_bits = (read as u32 * 8).saturating_sub(1);
         if read > 0 {
             usr |= USR_MISO;
+            let bits = read.min(MAX_DATA) as u32 * 8 - 1;
             match spi.lengths {
-                SpiLengths::Registers { miso, .. } => {
-                    self.set(miso, read_bits, |c| &mut c.miso, controller)
-                        .await?;
-                }
-                SpiLengths::InUsr1 => usr1 |= read_bits << 8,
+                SpiLengths::Registers { miso, .. } => writes.push((miso, bits)),
+                SpiLengths::InUsr1 => usr1 |= bits << 8,
             }
         }
-        if usr1 != 0 {
-            self.set(spi.usr1, usr1, |c| &mut c.usr1, controller)
-                .await?;
-        }
-        self.set(spi.usr, usr, |c| &mut c.usr, controller).await?;
-        let usr2 = COMMAND_8_BITS | u32::from(command);
-        self.set(spi.usr2, usr2, |c| &mut c.usr2, controller)
-            .await?;
-        if let Some(address) = address {
-            let address = if spi.address_msb {
-                address << 8
-            } else {
-                address
-            };
-            self.write_reg(spi.addr, address).await?;
-        }
-        self.write_reg(spi.cmd, CMD_USR).await?;
+        writes.push((spi.usr1, usr1));
+        writes.push((spi.usr, usr));
+        writes.push((spi.usr2, COMMAND_8_BITS | u32::from(command)));
+        // The last one starts the transaction.
+        writes.push((spi.cmd, CMD_USR));
+        self.write_regs(&writes).await?;
         self.spi_wait().await
-    }
-
-    async fn set(
-        &mut self,
-        register: u32,
-        value: u32,
-        shadow: impl Fn(&mut Controller) -> &mut Option<u32>,
-        controller: &mut Controller,
-    ) -> Result<(), Error> {
-        if *shadow(controller) != Some(value) {
-            self.write_reg(register, value).await?;
-            // On a line that damages requests nothing is known to have arrived.
-            *shadow(controller) = (self.channel.faults() == 0).then_some(value);
-        }
-        Ok(())
     }
 
     async fn spi_wait(&mut self) -> Result<(), Error> {
@@ -187,24 +147,17 @@ impl<L: Link> Session<L> {
     }
 
     /// A command without address or data.
-    pub(crate) async fn spi_command(
-        &mut self,
-        controller: &mut Controller,
-        command: u8,
-    ) -> Result<(), Error> {
-        self.spi(
-            controller,
-            Transaction {
-                command,
-                ..Transaction::default()
-            },
-        )
+    pub(crate) async fn spi_command(&mut self, command: u8) -> Result<(), Error> {
+        self.spi(Transaction {
+            command,
+            ..Transaction::default()
+        })
         .await?;
         Ok(())
     }
 
     /// JEDEC id: manufacturer in the low byte, then type, then capacity.
-    pub(crate) async fn spi_flash_id(&mut self, controller: &mut Controller) -> Result<u32, Error> {
+    pub(crate) async fn spi_flash_id(&mut self) -> Result<u32, Error> {
         let mut last = None;
         loop {
             let transaction = Transaction {
@@ -212,7 +165,7 @@ impl<L: Link> Session<L> {
                 read: 3,
                 ..Transaction::default()
             };
-            let id = self.spi(controller, transaction).await?;
+            let id = self.spi(transaction).await?;
             let id = id
                 .iter()
                 .rev()
@@ -227,11 +180,10 @@ impl<L: Link> Session<L> {
     /// Erases one sector, or the whole chip, and waits until that is done.
     pub(crate) async fn spi_erase(
         &mut self,
-        controller: &mut Controller,
         sector: Option<u32>,
         limit: Duration,
     ) -> Result<(), Error> {
-        self.spi_command(controller, flash::WRITE_ENABLE).await?;
+        self.spi_command(flash::WRITE_ENABLE).await?;
         let command = if sector.is_some() {
             flash::SECTOR_ERASE
         } else {
@@ -242,7 +194,7 @@ impl<L: Link> Session<L> {
             address: sector,
             ..Transaction::default()
         };
-        self.spi(controller, transaction).await?;
+        self.spi(transaction).await?;
         let pause = if sector.is_some() { 5 } else { 200 };
         let deadline = self.channel.now() + limit;
         loop {
@@ -251,7 +203,7 @@ impl<L: Link> Session<L> {
                 read: 1,
                 ..Transaction::default()
             };
-            let status = self.spi(controller, transaction).await?;
+            let status = self.spi(transaction).await?;
             if status
                 .first()
                 .is_some_and(|status| u32::from(*status) & flash::BUSY == 0)

@@ -331,10 +331,10 @@ impl<L: Link> Session<L> {
 
     /// Erases sectors through the SPI controller, where BEGIN would erase more than asked.
     pub(crate) async fn erase_by_register(&mut self, start: u32, length: u32) -> Result<(), Error> {
-        let mut controller = self.spi_begin().await?;
+        let controller = self.spi_begin().await?;
         let limit = self.channel.timeouts.command;
         for sector in (start..start + length).step_by(SECTOR as usize) {
-            self.spi_erase(&mut controller, Some(sector), limit).await?;
+            self.spi_erase(Some(sector), limit).await?;
         }
         self.spi_end(controller).await
     }

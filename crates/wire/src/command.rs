@@ -72,16 +72,10 @@ pub enum Command<'a> {
         /// Where to jump; `None`: stay in the loader.
         entry: Option<u32>,
     },
-    /// Sets the masked bits of a register.
+    /// Sets masked bits of registers, one after the other.
     WriteReg {
-        /// Register address.
-        address: u32,
-        /// New value of the masked bits.
-        value: u32,
-        /// Bits to change; all ones writes without reading first.
-        mask: u32,
-        /// Pause before the write in microseconds.
-        delay_us: u32,
+        /// The writes; at least one.
+        writes: Vec<RegisterWrite>,
     },
     /// Reads a register.
     ReadReg {
@@ -137,6 +131,19 @@ pub struct Begin {
     pub offset: u32,
     /// Whether the chip shall encrypt what it writes; `None` where the ROM takes four words only.
     pub encrypted: Option<bool>,
+}
+
+/// One write of WRITE_REG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisterWrite {
+    /// Register address.
+    pub address: u32,
+    /// New value of the masked bits.
+    pub value: u32,
+    /// Bits to change; all ones writes without reading first.
+    pub mask: u32,
+    /// Pause before the write in microseconds.
+    pub delay_us: u32,
 }
 
 /// Why bytes are not a request.
@@ -229,13 +236,16 @@ impl<'a> Command<'a> {
                     &[u32::from(entry.is_none()), entry.unwrap_or(0)],
                 );
             }
-            Self::WriteReg {
-                address,
-                value,
-                mask,
-                delay_us,
-            } => {
-                push_words(&mut packet, &[address, value, mask, delay_us]);
+            Self::WriteReg { ref writes } => {
+                for write in writes {
+                    let RegisterWrite {
+                        address,
+                        value,
+                        mask,
+                        delay_us,
+                    } = *write;
+                    push_words(&mut packet, &[address, value, mask, delay_us]);
+                }
             }
             Self::ReadReg { address } => push_words(&mut packet, &[address]),
             Self::SpiSetParams { size } => {
@@ -336,15 +346,18 @@ impl<'a> Command<'a> {
                     entry: (words[0] == 0).then_some(words[1]),
                 }
             }
-            Opcode::WriteReg => {
-                let words = words(&[4, 8])?;
+            Opcode::WriteReg if !payload.is_empty() && payload.len() % 16 == 0 => {
+                let write = |bytes: &[u8]| RegisterWrite {
+                    address: word(&bytes[0..4]),
+                    value: word(&bytes[4..8]),
+                    mask: word(&bytes[8..12]),
+                    delay_us: word(&bytes[12..16]),
+                };
                 Self::WriteReg {
-                    address: words[0],
-                    value: words[1],
-                    mask: words[2],
-                    delay_us: words[3],
+                    writes: payload.chunks_exact(16).map(write).collect(),
                 }
             }
+            Opcode::WriteReg => return Err(wrong_length),
             Opcode::ReadReg => Self::ReadReg {
                 address: words(&[1])?[0],
             },
@@ -479,12 +492,15 @@ mod tests {
             any::<(u32, u32)>().prop_map(|(new, old)| Command::ChangeBaudrate { new, old }),
             any::<(u32, u32)>()
                 .prop_map(|(offset, length)| Command::SpiFlashMd5 { offset, length }),
-            any::<(u32, u32, u32, u32)>().prop_map(|(address, value, mask, delay_us)| {
-                Command::WriteReg {
+            prop::collection::vec(any::<(u32, u32, u32, u32)>(), 1..9).prop_map(|writes| {
+                let write = |(address, value, mask, delay_us)| RegisterWrite {
                     address,
                     value,
                     mask,
                     delay_us,
+                };
+                Command::WriteReg {
+                    writes: writes.into_iter().map(write).collect(),
                 }
             }),
             any::<(u32, u32, u32, u32)>().prop_map(|(size, blocks, block_size, address)| {

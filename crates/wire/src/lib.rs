@@ -14,7 +14,7 @@ pub mod slip;
 mod timeout;
 
 pub use checksum::checksum;
-pub use command::{Begin, Command, CommandError, HEADER_LEN, SYNC_PAYLOAD};
+pub use command::{Begin, Command, CommandError, HEADER_LEN, RegisterWrite, SYNC_PAYLOAD};
 pub use error_code::ErrorCode;
 pub use md5::{Md5Error, parse_md5};
 pub use opcode::Opcode;

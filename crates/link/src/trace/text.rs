@@ -180,12 +180,15 @@ fn fields(command: &Command<'_>) -> String {
             Some(entry) => format!(" entry=0x{entry:x}"),
             None => " stay".to_owned(),
         },
-        Command::WriteReg {
-            address,
-            value,
-            mask,
-            delay_us,
-        } => format!(" 0x{address:08x} value=0x{value:08x} mask=0x{mask:08x} delay={delay_us}us"),
+        Command::WriteReg { writes } => writes
+            .iter()
+            .map(|write| {
+                format!(
+                    " 0x{:08x} value=0x{:08x} mask=0x{:08x} delay={}us",
+                    write.address, write.value, write.mask, write.delay_us
+                )
+            })
+            .collect(),
         Command::ReadReg { address } => format!(" 0x{address:08x}"),
         Command::SpiSetParams { size } => format!(" size=0x{size:x}"),
         Command::SpiAttach { pins } => format!(" pins=0x{pins:x}"),

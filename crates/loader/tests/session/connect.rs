@@ -33,7 +33,9 @@ fn another_chip_than_the_named_one_is_refused() {
         chip,
         ..ConnectOptions::default()
     };
-    let error = try_connect("esp32c3", options, &mut Events::default()).unwrap_err();
+    let error = try_connect("esp32c3", options, &mut Events::default())
+        .err()
+        .unwrap();
     assert!(
         matches!(error, Error::WrongChip { named: "ESP32", .. }),
         "{error}"
@@ -47,7 +49,9 @@ fn a_chip_that_runs_its_application_is_named_as_the_reason() {
         attempts: Some(2),
         ..ConnectOptions::default()
     };
-    let error = try_connect("esp32c3?boot=app", options, &mut Events::default()).unwrap_err();
+    let error = try_connect("esp32c3?boot=app", options, &mut Events::default())
+        .err()
+        .unwrap();
     assert!(
         matches!(
             error,
