@@ -762,6 +762,9 @@ pub fn failure(error: &LoaderError) -> String {
                                        reply: The serial TX path seems to be down."
             .to_owned(),
         ConnectFailure::NoSyncReply => "Response doesn't match request.".to_owned(),
+        ConnectFailure::StubRunning => {
+            "A flasher stub is running; reset the chip into its ROM loader.".to_owned()
+        }
     };
     format!(
         "Failed to connect to Espressif device: {reason}\nFor troubleshooting steps visit: \
