@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use guru_chip::{CHIPS, Chip, Detection, InflateRule, MAGIC_ADDRESS};
 use guru_sim::Event;
-use guru_wire::{Command, ErrorCode, SecurityInfo, parse_md5};
+use guru_wire::{Command, ErrorCode, RegisterWrite, SecurityInfo, parse_md5};
 use host::{Host, noise, zlib};
 use md5::{Digest, Md5};
 
@@ -65,10 +65,12 @@ fn registers_that_are_not_modelled_keep_what_is_written() {
         assert_eq!(host.read_reg(address), 0);
         host.write_reg(address, 0x1234_5678);
         let reply = host.ask(&Command::WriteReg {
-            address,
-            value: 0xFFFF_FFFF,
-            mask: 0x0000_FF00,
-            delay_us: 10,
+            writes: vec![RegisterWrite {
+                address,
+                value: 0xFFFF_FFFF,
+                mask: 0x0000_FF00,
+                delay_us: 10,
+            }],
         });
         assert_eq!(reply, Ok(vec![]));
         assert_eq!(host.read_reg(address), 0x1234_FF78, "{}", chip.id);

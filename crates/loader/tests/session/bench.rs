@@ -1,6 +1,9 @@
 //! A simulated chip and the steps that every test makes with it.
 
-#![expect(clippy::unwrap_used, reason = "a test bench: what cannot be set up fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test bench: what cannot be set up fails the test"
+)]
 
 use guru_image::Contents;
 use guru_link::{Cancel, block_on};

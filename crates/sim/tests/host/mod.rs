@@ -7,7 +7,7 @@ use std::time::Duration;
 use guru_link::{Cancel, Lines, Link, ResetSequence, block_on};
 use guru_sim::{SimLink, SimOptions};
 use guru_wire::slip::{Decoder, Event};
-use guru_wire::{Begin, Command, ErrorCode, Response, slip};
+use guru_wire::{Begin, Command, ErrorCode, RegisterWrite, Response, slip};
 
 pub struct Host {
     pub link: SimLink,
@@ -126,10 +126,12 @@ impl Host {
 
     pub fn write_reg(&mut self, address: u32, value: u32) {
         let reply = self.ask(&Command::WriteReg {
-            address,
-            value,
-            mask: u32::MAX,
-            delay_us: 0,
+            writes: vec![RegisterWrite {
+                address,
+                value,
+                mask: u32::MAX,
+                delay_us: 0,
+            }],
         });
         assert_eq!(reply, Ok(vec![]));
     }
