@@ -234,13 +234,9 @@ fn open_error(path: &str, error: io::Error) -> LinkError {
 }
 
 fn busy(path: &str) -> LinkError {
-    #[cfg(target_os = "linux")]
-    let holder = super::holder::find(Path::new(path));
-    #[cfg(not(target_os = "linux"))]
-    let holder = None;
     LinkError::Busy {
         port: path.to_owned(),
-        holder,
+        holder: super::holder(path),
     }
 }
 
