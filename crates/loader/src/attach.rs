@@ -35,8 +35,10 @@ pub(crate) struct Flash {
     pub detected: Option<u64>,
     /// Size that counts: what the user says, else what the id says, in bytes.
     pub size: u64,
-    /// Size that was last told to the ROM, in bytes.
+    /// Size that the ROM was told and knows, in bytes.
     pub told: Option<u32>,
+    /// Size that it is to know, in bytes.
+    pub wanted: Option<u32>,
 }
 
 impl<L: Link> Session<L> {
@@ -64,6 +66,7 @@ impl<L: Link> Session<L> {
             detected: detected.map(|capacity| u64::from(capacity.bytes)),
             size: 0,
             told: None,
+            wanted: None,
         };
         self.flash = Some(flash.clone());
         Ok(flash)
@@ -125,6 +128,9 @@ impl<L: Link> Session<L> {
 
     /// Tells the ROM how much flash it may touch, in bytes.
     pub(crate) async fn tell_size(&mut self, size: u32) -> Result<(), Error> {
+        if let Some(flash) = &mut self.flash {
+            flash.wanted = Some(size);
+        }
         if !self.answers(Opcode::SpiSetParams)
             || self
                 .flash
@@ -146,19 +152,18 @@ impl<L: Link> Session<L> {
 
     /// After a reconnection: the flash is connected as before.
     pub(crate) async fn attach_again(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
-        let Some(before) = self.flash.take() else {
+        let Some(flash) = &mut self.flash else {
             return Ok(());
         };
-        self.connect_pins(before.connection, &mut |_| {}).await?;
+        // Nothing is told until it is told again, and what is known stays known if this fails.
+        flash.told = None;
+        let wanted = flash.wanted;
+        let connection = flash.connection;
+        self.connect_pins(connection, &mut |_| {}).await?;
         if !self.device.secure_download {
-            self.wake_flash(before.connection, observer).await?;
+            self.wake_flash(connection, observer).await?;
         }
-        let told = before.told;
-        self.flash = Some(Flash {
-            told: None,
-            ..before
-        });
-        match told {
+        match wanted {
             Some(size) => self.tell_size(size).await,
             None => Ok(()),
         }

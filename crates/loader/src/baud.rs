@@ -59,6 +59,7 @@ impl<L: Link> Session<L> {
         self.set_baud(baud).await?;
         if self.answers_at_this_rate().await? {
             self.line.faults_at_rate = self.channel.faults();
+            self.work_baud = Some(baud);
             observer.event(Event::BaudChanged { baud });
             return Ok(());
         }
@@ -66,7 +67,7 @@ impl<L: Link> Session<L> {
             asked: baud,
             baud: present,
         }));
-        self.options.baud = Some(present);
+        self.work_baud = Some(present);
         self.set_baud(present).await?;
         if self.answers_at_this_rate().await? {
             return Ok(());

@@ -82,6 +82,7 @@ impl<L: Link> Session<L> {
             security,
             flash: None,
             line: LineState::default(),
+            work_baud: None,
             reader: None,
             unfinished: None,
         };
@@ -133,9 +134,10 @@ impl<L: Link> Session<L> {
 
     /// After the port was lost and opened again: brings the same chip back to where it was.
     pub(crate) async fn reconnect(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
-        let baud = self.channel.link().baud();
+        let present = self.channel.link().baud();
+        let baud = self.work_baud.unwrap_or(present);
         if self.options.before != Before::NoResetNoSync {
-            let initial = baud.min(CONNECT_BAUD);
+            let initial = present.min(CONNECT_BAUD);
             self.channel.link_mut().set_baud(initial).await?;
         }
         synchronize(&mut self.channel, &self.options, observer).await?;
@@ -147,7 +149,8 @@ impl<L: Link> Session<L> {
             });
         }
         if self.device.secure_download {
-            return self.raise_baud_to(baud, observer).await;
+            self.raise_baud_to(baud, observer).await?;
+            return self.attach_again(observer).await;
         }
         if self.device.usb_mode == Some(UsbMode::SerialJtag) {
             self.silence_watchdogs().await?;

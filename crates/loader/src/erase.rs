@@ -72,7 +72,10 @@ impl<L: Link> Session<L> {
         let told = Some((range.start, range.end - range.start));
         observer.event(Event::Erasing { range: told });
         let begun = self.channel.now();
-        self.erase_range(range, observer).await?;
+        self.insist(observer, async |session, observer| {
+            session.erase_range(range.clone(), observer).await
+        })
+        .await?;
         let elapsed = self.channel.now() - begun;
         observer.event(Event::Erased {
             range: told,

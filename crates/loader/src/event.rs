@@ -171,7 +171,8 @@ pub enum Event {
         /// Faults so far.
         count: u32,
     },
-    /// The port went away; it is being opened again.
+    /// The port went away, or the chip stopped answering: the port is opened and the chip reset
+    /// again.
     LinkLost {
         /// Number of the attempt, from 1.
         attempt: u32,

@@ -38,7 +38,7 @@ impl<L: Link> Session<L> {
     /// Compares; the first change is the error.
     pub(crate) async fn guard_after(
         &mut self,
-        guard: Guard,
+        guard: &Guard,
         room: u64,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
@@ -47,15 +47,15 @@ impl<L: Link> Session<L> {
         }
         self.tell_size(room.min(u64::from(u32::MAX)) as u32).await?;
         let mut changed: Vec<Range<u32>> = Vec::new();
-        for (range, digest) in guard.digests {
-            if self.differs(&range, digest).await?.is_some() {
+        for (range, digest) in &guard.digests {
+            if self.differs(range, *digest).await?.is_some() {
                 let length = range.end - range.start;
                 let notice = Notice::NeighbourChanged {
                     start: range.start,
                     length,
                 };
                 observer.event(Event::Notice(notice));
-                changed.push(range);
+                changed.push(range.clone());
             }
         }
         match changed.first() {

@@ -19,6 +19,8 @@ pub(crate) struct LineState {
     pub compress: bool,
     /// Faults when the present baud rate was set.
     pub faults_at_rate: u32,
+    /// How many times longer than usual a silent chip is waited for: it may be a slow flash.
+    pub patience: u32,
 }
 
 impl Default for LineState {
@@ -27,6 +29,7 @@ impl Default for LineState {
             max_stream: MAX_STREAM,
             compress: true,
             faults_at_rate: 0,
+            patience: 1,
         }
     }
 }
@@ -44,6 +47,12 @@ impl LineState {
     pub fn trust_more(&mut self) {
         self.max_stream = self.max_stream.saturating_mul(2).min(MAX_STREAM);
         self.compress |= self.max_stream == MAX_STREAM;
+        self.patience = 1;
+    }
+
+    /// After a silence: longer is waited the next time.
+    pub fn wait_longer(&mut self) {
+        self.patience = (self.patience * 4).min(64);
     }
 
     /// The next lower baud rate, when there were too many faults at the present one.

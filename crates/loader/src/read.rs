@@ -125,14 +125,22 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let way = self.reading_way()?;
-        let flash = self.attach_sized(options, observer).await?;
+        let flash = self
+            .insist(observer, async |session, observer| {
+                session.attach_sized(options, observer).await
+            })
+            .await?;
         let range = flash_range(request.address, request.length, flash.size)?;
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let length = range.end - range.start;
         self.tell_slow(way, length, observer);
         let begun = self.channel.now();
-        let resumed = self.resume(&range, sink, observer).await?;
+        let resumed = self
+            .insist(observer, async |session, observer| {
+                session.resume(&range, sink, observer).await
+            })
+            .await?;
         let mut meter = Meter::new(Step::Read, range.start, u64::from(length));
         let mut at = range.start + resumed;
         meter.at(at, observer);
@@ -257,8 +265,12 @@ impl<L: Link> Session<L> {
     ) -> Result<Vec<u8>, Error> {
         let mut bytes = self.read_range(range, way, meter, observer).await?;
         if self.has_digest() {
-            self.correct(range, &mut bytes, way, meter, observer)
-                .await?;
+            self.insist(observer, async |session, observer| {
+                session
+                    .correct(range, &mut bytes, way, meter, observer)
+                    .await
+            })
+            .await?;
         } else if self.channel.faults() > 0 {
             self.confirm(range, &mut bytes, way, meter, observer)
                 .await?;
@@ -277,8 +289,7 @@ impl<L: Link> Session<L> {
     ) -> Result<(), Error> {
         let mut suspects = vec![(range.clone(), 0)];
         while let Some((suspect, attempts)) = suspects.pop() {
-            let inside =
-                (suspect.start - range.start) as usize..(suspect.end - range.start) as usize;
+            let inside = relative(range, &suspect);
             if !self
                 .has_wrong(&suspect, &bytes[inside.clone()], way, meter, observer)
                 .await?
@@ -342,8 +353,9 @@ impl<L: Link> Session<L> {
         Ok(again != tail)
     }
 
-    /// Without a digest, on a line that has shown faults: reads again until two readings of each
-    /// piece agree.
+    /// Without a digest, on a line that has shown faults: reads until two readings of each piece
+    /// agree. The chip is reset between them, because a damaged request may have left the SPI
+    /// controller in a state in which every reading is wrong alike.
     async fn confirm(
         &mut self,
         range: &Range<u32>,
@@ -352,29 +364,56 @@ impl<L: Link> Session<L> {
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        for start in range.clone().step_by(STEP as usize) {
-            let piece = start..range.end.min(start + STEP);
-            let inside = (piece.start - range.start) as usize..(piece.end - range.start) as usize;
-            let mut attempts = 0;
-            loop {
+        let mut pending: Vec<(Range<u32>, Vec<Vec<u8>>)> = range
+            .clone()
+            .step_by(STEP as usize)
+            .map(|start| start..range.end.min(start + STEP))
+            .map(|piece| {
+                let inside = relative(range, &piece);
+                let first = bytes[inside].to_vec();
+                (piece, vec![first])
+            })
+            .collect();
+        for _ in 0..PIECE_ATTEMPTS {
+            self.start_afresh(observer).await?;
+            // In the other direction: a request that was damaged unseen leaves the piece before in the
+            // data words, and that must not be the same one twice.
+            pending.reverse();
+            let mut doubtful = Vec::new();
+            for (piece, mut readings) in pending {
                 let again = self.read_range(&piece, way, meter, observer).await?;
-                if bytes[inside.clone()] == again[..] {
-                    break;
-                }
-                self.channel.count_fault();
-                bytes[inside.clone()].copy_from_slice(&again);
-                attempts += 1;
-                if attempts >= PIECE_ATTEMPTS {
-                    let address = piece.start;
-                    return Err(Error::LineTooBad {
-                        address,
-                        what: "read",
-                        attempts,
-                    });
+                if readings.contains(&again) {
+                    bytes[relative(range, &piece)].copy_from_slice(&again);
+                } else {
+                    readings.push(again);
+                    doubtful.push((piece, readings));
                 }
             }
+            if doubtful.is_empty() {
+                return Ok(());
+            }
+            self.channel.count_fault();
+            pending = doubtful;
         }
-        Ok(())
+        let address = pending
+            .first()
+            .map_or(range.start, |(piece, _)| piece.start);
+        Err(Error::LineTooBad {
+            address,
+            what: "read",
+            attempts: PIECE_ATTEMPTS,
+        })
+    }
+
+    /// Resets the chip into its loader again.
+    async fn start_afresh(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+        self.reader = None;
+        match self.reconnect(observer).await {
+            Err(Error::Link(error)) if error.is_lost() => self.recover(observer).await,
+            Err(Error::Link(error)) => Err(error.into()),
+            Err(_) => self.recover(observer).await,
+            Ok(()) => Ok(()),
+        }
     }
 
     async fn read_range(
@@ -507,6 +546,11 @@ impl<L: Link> Session<L> {
             None => Ok(()),
         }
     }
+}
+
+/// Where a piece of a range lies within the range's bytes.
+fn relative(range: &Range<u32>, piece: &Range<u32>) -> Range<usize> {
+    (piece.start - range.start) as usize..(piece.end - range.start) as usize
 }
 
 /// Flash addresses of a request, checked against the size of the flash in bytes.

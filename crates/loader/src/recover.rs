@@ -12,7 +12,28 @@ const ATTEMPTS: u32 = 7;
 /// Pause before each attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a step is begun again after the chip or the port was lost in it.
+const INSISTENCE: u32 = 3;
+
 impl<L: Link> Session<L> {
+    /// Does a step that can be repeated from its start: when the port or the chip is lost in it, both
+    /// are brought back and it is done again.
+    pub(crate) async fn insist<T>(
+        &mut self,
+        observer: &mut dyn Observer,
+        mut step: impl AsyncFnMut(&mut Self, &mut dyn Observer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..INSISTENCE {
+            match step(self, observer).await {
+                Err(Error::Link(error)) if error.is_lost() => {}
+                Err(Error::NoAnswer { .. }) => {}
+                result => return result,
+            }
+            self.recover(observer).await?;
+        }
+        step(self, observer).await
+    }
+
     /// Opens the port again and brings the chip back to where it was: loader, baud rate, flash.
     pub(crate) async fn recover(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
         let mut last = None;

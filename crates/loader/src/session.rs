@@ -29,6 +29,8 @@ pub struct Session<L> {
     pub(crate) security: Option<SecurityInfo>,
     pub(crate) flash: Option<Flash>,
     pub(crate) line: LineState,
+    /// Rate of the work, in bits per second, once it was changed to.
+    pub(crate) work_baud: Option<u32>,
     /// The SPI controller, while flash is read through it.
     pub(crate) reader: Option<Controller>,
     pub(crate) unfinished: Option<Range<u32>>,

@@ -19,6 +19,9 @@ const SECTOR_ATTEMPTS: u32 = 40;
 /// Attempts at what the chip refuses each time with the same reason.
 const REFUSALS: u32 = 3;
 
+/// How many times longer than usual one block is waited for, at the most.
+const MAX_BLOCK_PATIENCE: u32 = 4;
+
 /// Why a stream did not come to its end.
 enum Broken {
     /// It must be begun again. Contents before this address were taken, as far as answers say.
@@ -93,7 +96,10 @@ impl<L: Link> Session<L> {
             };
             self.mend(fault, observer).await?;
             let good = if self.has_digest() && !encrypt {
-                self.good_until(placed, at..reached).await?
+                self.insist(observer, async |session, _| {
+                    session.good_until(placed, at..reached).await
+                })
+                .await?
             } else {
                 sector_floor(reached).max(at)
             };
@@ -141,18 +147,19 @@ impl<L: Link> Session<L> {
         match fault {
             Fault::Link(error) if error.is_lost() => return self.recover(observer).await,
             Fault::Link(error) => return Err(error.into()),
-            _ => {}
+            Fault::Silence => self.line.wait_longer(),
+            Fault::Damaged | Fault::Refused(_) => {}
         }
         let count = self.channel.faults();
         observer.event(Event::LineFault { fault: text, count });
+        if self.line.trust_less() {
+            observer.event(Event::Notice(Notice::Careful));
+        }
         match self.channel.resync().await {
             Ok(true) => {}
             Ok(false) => return self.recover(observer).await,
             Err(error) if error.is_lost() => return self.recover(observer).await,
             Err(error) => return Err(error.into()),
-        }
-        if self.line.trust_less() {
-            observer.event(Event::Notice(Notice::Careful));
         }
         let present = self.channel.link().baud();
         if let Some(baud) = self.line.lower_rate(present, self.channel.faults()) {
@@ -205,9 +212,14 @@ impl<L: Link> Session<L> {
             None => range.start..range.start + sectors,
         });
         if rest > 0 {
-            self.erase_by_register(range.start + sectors - rest, rest)
+            let start = range.start + sectors - rest;
+            self.erase_by_register(start, rest)
                 .await
-                .map_err(Begun::Fatal)?;
+                .map_err(|error| match error {
+                    Error::Link(error) => Begun::Fault(Fault::Link(error)),
+                    Error::NoAnswer { .. } => Begun::Fault(Fault::Silence),
+                    error => Begun::Fatal(error),
+                })?;
         }
         let bytes = packed_len.map_or(length, |len| len as u32);
         let begin = Begin {
@@ -221,7 +233,7 @@ impl<L: Link> Session<L> {
             Some(_) => Command::FlashDeflBegin(begin),
             None => Command::FlashBegin(begin),
         };
-        let timeout = self.channel.timeouts.erase(sectors);
+        let timeout = self.channel.timeouts.erase(sectors) * self.line.patience;
         self.channel
             .exchange(&command, 0, timeout)
             .await
@@ -237,7 +249,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Broken> {
         let block = self.chip.rom.flash_block;
-        let timeout = self.channel.timeouts.command;
+        let timeout = self.channel.timeouts.command * self.line.patience.min(MAX_BLOCK_PATIENCE);
         let mut buffer = vec![0; block as usize];
         let mut sequence = 0;
         let mut at = range.start;

@@ -34,7 +34,11 @@ impl<L: Link> Session<L> {
             ));
         }
         request.files.sort_by_key(|file| file.address);
-        let flash = self.attach_sized(&request.flash, observer).await?;
+        let flash = self
+            .insist(observer, async |session, observer| {
+                session.attach_sized(&request.flash, observer).await
+            })
+            .await?;
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let label = match &request.flash.size {
@@ -66,10 +70,12 @@ impl<L: Link> Session<L> {
         }
         let mut failed = 0;
         for file in &request.files {
-            if !self
-                .verify_file(file, parameters, request.diff, observer)
-                .await?
-            {
+            let step = async |session: &mut Self, observer: &mut dyn Observer| {
+                session
+                    .verify_file(file, parameters, request.diff, observer)
+                    .await
+            };
+            if !self.insist(observer, step).await? {
                 failed += 1;
             }
         }

@@ -327,7 +327,11 @@ impl<L: Link> Session<L> {
         let skip = self.skip_mode(&request, observer);
         self.check_security(&request).await?;
         self.check_images(&request, observer).await?;
-        let flash = self.attach_sized(&request.flash, observer).await?;
+        let flash = self
+            .insist(observer, async |session, observer| {
+                session.attach_sized(&request.flash, observer).await
+            })
+            .await?;
         let room = match flash.detected {
             Some(detected) => flash.size.min(detected),
             None => flash.size,
@@ -352,7 +356,10 @@ impl<L: Link> Session<L> {
             .await?;
         let guard = if request.guard {
             let ranges: Vec<Range<u32>> = prepared.targets.iter().map(Target::range).collect();
-            Some(self.guard_before(&ranges, room, observer).await?)
+            let before = async |session: &mut Self, observer: &mut dyn Observer| {
+                session.guard_before(&ranges, room, observer).await
+            };
+            Some(self.insist(observer, before).await?)
         } else {
             None
         };
@@ -367,7 +374,8 @@ impl<L: Link> Session<L> {
             .max()
             .unwrap_or(0);
         // No more than the write needs: a damaged request cannot reach beyond.
-        self.tell_size(sector_ceil(u64::from(end)).min(u64::from(u32::MAX)) as u32)
+        let end = sector_ceil(u64::from(end)).min(u64::from(u32::MAX)) as u32;
+        self.insist(observer, async |session, _| session.tell_size(end).await)
             .await?;
         let files = prepared.targets.len();
         let mut report = WriteReport { files: Vec::new() };
@@ -386,7 +394,10 @@ impl<L: Link> Session<L> {
         }
         self.unfinished = None;
         if let Some(guard) = guard {
-            self.guard_after(guard, room, observer).await?;
+            self.insist(observer, async |session, observer| {
+                session.guard_after(&guard, room, observer).await
+            })
+            .await?;
         }
         Ok(report)
     }
@@ -532,7 +543,7 @@ impl<L: Link> Session<L> {
             }
         }
         let skip = if target.encrypt { Skip::Never } else { skip };
-        if skip != Skip::Never && self.is_there(placed, &whole).await? {
+        if skip != Skip::Never && self.is_there(placed, &whole, observer).await? {
             report.unchanged = u64::from(target.contents.len());
             report.verified = true;
             observer.event(unchanged(&whole, true));
@@ -549,7 +560,7 @@ impl<L: Link> Session<L> {
         for planned in &target.streams {
             let range = &planned.stream.range;
             let length = u64::from(planned.stream.length());
-            if several && skip == Skip::Parts && self.is_there(placed, range).await? {
+            if several && skip == Skip::Parts && self.is_there(placed, range, observer).await? {
                 observer.event(unchanged(range, false));
                 meter.skip(length, range.end, observer);
                 continue;
@@ -598,12 +609,20 @@ impl<L: Link> Session<L> {
 
     /// Whether flash holds the contents. A difference mostly shows in the first sector (build
     /// time, digest), so that is asked for first.
-    async fn is_there(&mut self, placed: Placed<'_>, range: &Range<u32>) -> Result<bool, Error> {
+    async fn is_there(
+        &mut self,
+        placed: Placed<'_>,
+        range: &Range<u32>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
         let first = range.start..range.end.min(range.start + SECTOR);
-        if !self.holds(placed, &first).await? {
-            return Ok(false);
-        }
-        Ok(first == *range || self.holds(placed, range).await?)
+        self.insist(observer, async |session, _| {
+            if !session.holds(placed, &first).await? {
+                return Ok(false);
+            }
+            Ok(first == *range || session.holds(placed, range).await?)
+        })
+        .await
     }
 
     /// Proves that a file is in flash, and mends what is not. `false`: it could not be proved.
@@ -635,18 +654,16 @@ impl<L: Link> Session<L> {
             address,
             length,
         });
-        let placed = target.placed();
-        let whole = target.range();
         if self.has_digest() {
-            self.mend_until_proved(target, meter, observer).await?;
-        } else if let Some((at, ..)) = self.first_difference(placed, &whole, observer).await? {
-            let (expected, found) = (String::new(), String::new());
-            return Err(Error::VerifyFailed {
-                file: name,
-                address: at,
-                expected,
-                found,
-            });
+            self.insist(observer, async |session, observer| {
+                session.mend_until_proved(target, meter, observer).await
+            })
+            .await?;
+        } else {
+            self.insist(observer, async |session, observer| {
+                session.mend_until_read_back(target, meter, observer).await
+            })
+            .await?;
         }
         observer.event(Event::Verified {
             name,
@@ -654,6 +671,44 @@ impl<L: Link> Session<L> {
             length,
         });
         Ok(true)
+    }
+
+    /// Without a digest: reads everything back, and writes sectors that differ again.
+    async fn mend_until_read_back(
+        &mut self,
+        target: &Target,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let placed = target.placed();
+        let mut left = target.range();
+        let mut rounds = 0;
+        while let Some((at, ..)) = self.first_difference(placed, &left, observer).await? {
+            let limit = if self.channel.faults() > 0 {
+                REPAIRS
+            } else {
+                1
+            };
+            if rounds >= limit {
+                return Err(Error::VerifyFailed {
+                    file: target.name.clone(),
+                    address: at,
+                    expected: String::new(),
+                    found: String::new(),
+                });
+            }
+            rounds += 1;
+            let sector = sector_floor(at).max(target.start);
+            left.start = sector;
+            let range = sector..left.end.min(sector_floor(at).saturating_add(SECTOR));
+            let stream = Stream {
+                range,
+                form: Form::Raw,
+            };
+            self.write_stream(placed, &stream, None, false, meter, observer)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn mend_until_proved(

@@ -125,3 +125,18 @@ pub fn flash(session: &SimSession, address: u32, length: usize) -> Vec<u8> {
 pub fn fill(session: &SimSession, address: u32, bytes: &[u8]) {
     session.link().flash().load(address, bytes);
 }
+
+/// Asserts that two long runs of bytes are the same, and shows where they differ.
+#[track_caller]
+pub fn assert_same(found: &[u8], expected: &[u8], about: &str) {
+    assert_eq!(found.len(), expected.len(), "{about}: length");
+    let differing = found.iter().zip(expected).filter(|(a, b)| a != b).count();
+    if let Some(at) = found.iter().zip(expected).position(|(a, b)| a != b) {
+        let end = found.len().min(at + 16);
+        panic!(
+            "{about}: {differing} bytes differ, the first at 0x{at:x}: {:02x?} instead of {:02x?}",
+            &found[at..end],
+            &expected[at..end]
+        );
+    }
+}

@@ -1,7 +1,8 @@
-use guru_loader::{ConnectOptions, Error, Event};
+use guru_loader::{ConnectOptions, Error, Event, Verify, WriteRequest};
 
 use crate::bench::{
-    Events, connect, file, fill, firmware, flash, noise, read, request, try_connect, write,
+    Events, assert_same, connect, file, fill, firmware, flash, noise, read, request, try_connect,
+    write,
 };
 
 /// One damaged, lost or extra byte in 10,000 each way.
@@ -23,7 +24,7 @@ fn a_write_over_a_bad_line_still_ends_verified() {
                 let report = write(&mut session, request, &mut Events::default())
                     .unwrap_or_else(|error| panic!("{address}: {error}"));
                 assert!(report.files[0].verified, "{address}");
-                assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{address}");
+                assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, &address);
             }
         }
     }
@@ -47,7 +48,7 @@ fn a_read_over_a_bad_line_ends_right() {
                     &mut Events::default(),
                 )
                 .unwrap_or_else(|error| panic!("{address}: {error}"));
-                assert_eq!(sink, bytes, "{address}");
+                assert_same(&sink, &bytes, &address);
             }
         }
     }
@@ -69,7 +70,7 @@ fn a_write_resumes_after_the_link_drops_mid_block() {
             events.has(|event| matches!(event, Event::LinkLost { .. })),
             "{chip}"
         );
-        assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{chip}");
+        assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, chip);
     }
 }
 
@@ -80,7 +81,7 @@ fn a_read_resumes_after_the_link_drops() {
     fill(&session, 0, &bytes);
     let mut sink = Vec::new();
     read(&mut session, 0, 40_000, &mut sink, &mut Events::default()).unwrap();
-    assert_eq!(sink, bytes);
+    assert_same(&sink, &bytes, "the file");
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn power_that_fails_in_mid_erase_or_mid_program_is_survived() {
             &mut Events::default(),
         )
         .unwrap_or_else(|error| panic!("{fault}: {error}"));
-        assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{fault}");
+        assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, fault);
     }
 }
 
@@ -123,4 +124,85 @@ fn a_chip_without_a_flash_ends_in_an_error() {
     )
     .unwrap_err();
     assert!(!matches!(error, Error::BadRequest(_)), "{error}");
+}
+
+#[test]
+fn an_esp8266_is_written_and_read_over_a_bad_line() {
+    for fault in BAD_LINES {
+        for seed in 1..4 {
+            let address = format!("esp8266?fault={fault},seed={seed}");
+            let mut session = connect(&address);
+            let bytes = firmware(20_000, seed);
+            let request = WriteRequest {
+                verify: Verify::ReadBack,
+                ..request(vec![file("app.bin", 0x1_0000, &bytes)])
+            };
+            let report = write(&mut session, request, &mut Events::default())
+                .unwrap_or_else(|error| panic!("{address}: {error}"));
+            assert!(report.files[0].verified, "{address}");
+            assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, &address);
+            let mut sink = Vec::new();
+            read(
+                &mut session,
+                0x1_0000,
+                20_000,
+                &mut sink,
+                &mut Events::default(),
+            )
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
+            assert_same(&sink, &bytes, &address);
+        }
+    }
+}
+
+/// Nothing protects BEGIN, so a neighbour can change on a bad line; then it is named.
+#[test]
+fn under_guard_a_changed_neighbour_is_named() {
+    for fault in ["corrupt:tx:1/300", "drop:tx:1/1000"] {
+        for seed in 1..10 {
+            let address = format!("esp32c3?flash-size=1MB&fault={fault},after=2000,seed={seed}");
+            let mut session = connect(&address);
+            let before = noise(0x10_0000, seed);
+            fill(&session, 0, &before);
+            let bytes = firmware(30_000, seed);
+            let request = WriteRequest {
+                guard: true,
+                ..request(vec![file("app.bin", 0x8000, &bytes)])
+            };
+            let result = write(&mut session, request, &mut Events::default());
+            let after = flash(&session, 0, 0x10_0000);
+            let same =
+                after[..0x8000] == before[..0x8000] && after[0x1_0000..] == before[0x1_0000..];
+            match result {
+                Ok(_) => assert!(same, "{address}"),
+                Err(Error::NeighbourChanged { .. }) => assert!(!same, "{address}"),
+                Err(error) => assert!(
+                    matches!(
+                        error,
+                        Error::LineTooBad { .. } | Error::NoAnswer { .. } | Error::Refused { .. }
+                    ),
+                    "{address}: {error}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_line_and_a_slow_flash_are_waited_for() {
+    for fault in [
+        "delay:rx:1/2000:900ms",
+        "delay:tx:1/2000:900ms",
+        "slow-flash:x8",
+    ] {
+        let mut session = connect(&format!("esp32c3?fault={fault}"));
+        let bytes = firmware(100_000, 9);
+        write(
+            &mut session,
+            request(vec![file("a.bin", 0, &bytes)]),
+            &mut Events::default(),
+        )
+        .unwrap_or_else(|error| panic!("{fault}: {error}"));
+        assert_same(&flash(&session, 0, bytes.len()), &bytes, fault);
+    }
 }

@@ -1,7 +1,7 @@
 use guru_chip::CHIPS;
 use guru_loader::{Error, Event, Notice};
 
-use crate::bench::{Events, connect, fill, noise, read};
+use crate::bench::{Events, assert_same, connect, fill, noise, read};
 
 #[test]
 fn every_chip_gives_back_what_its_flash_holds() {
@@ -18,7 +18,7 @@ fn every_chip_gives_back_what_its_flash_holds() {
             &mut Events::default(),
         )
         .unwrap();
-        assert_eq!(sink, bytes, "{}", chip.id);
+        assert_same(&sink, &bytes, chip.id);
     }
 }
 
@@ -30,7 +30,7 @@ fn an_interrupted_read_goes_on_behind_what_still_matches() {
     let mut sink = bytes[..50_000].to_vec();
     let mut events = Events::default();
     read(&mut session, 0, 100_000, &mut sink, &mut events).unwrap();
-    assert_eq!(sink, bytes);
+    assert_same(&sink, &bytes, "the file");
     assert!(events.has(|event| matches!(
         event,
         Event::ReadDone {
@@ -48,7 +48,7 @@ fn what_was_read_from_another_flash_is_not_kept() {
     let mut sink = noise(9_000, 4);
     let mut events = Events::default();
     read(&mut session, 0, 20_000, &mut sink, &mut events).unwrap();
-    assert_eq!(sink, bytes);
+    assert_same(&sink, &bytes, "the file");
     assert!(events.has(|event| matches!(event, Event::Notice(Notice::PartNotReused))));
 }
 

@@ -5,7 +5,9 @@ use guru_loader::{
     VerifyRequest, WriteRequest,
 };
 
-use crate::bench::{Events, connect, file, fill, firmware, flash, noise, request, write};
+use crate::bench::{
+    Events, assert_same, connect, file, fill, firmware, flash, noise, request, write,
+};
 
 #[test]
 fn every_chip_holds_what_was_written() {
@@ -18,7 +20,7 @@ fn every_chip_holds_what_was_written() {
                 ..request(vec![file("app.bin", 0x1_0000, &bytes)])
             };
             let report = write(&mut session, request, &mut Events::default()).unwrap();
-            assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes, "{}", chip.id);
+            assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, chip.id);
             assert_eq!(report.files[0].verified, chip.rom.md5, "{}", chip.id);
         }
     }
@@ -66,7 +68,7 @@ fn an_unaligned_file_is_written_and_what_shares_its_sector_is_erased_and_named()
         &mut events,
     )
     .unwrap();
-    assert_eq!(flash(&session, 0x1_0123, 5000), bytes);
+    assert_same(&flash(&session, 0x1_0123, 5000), &bytes, "the flash");
     assert!(events.has(|event| matches!(
         event,
         Event::Notice(Notice::SharedSector {
@@ -98,7 +100,7 @@ fn streams_that_are_in_place_are_not_written_again() {
     bytes[(3 << 20) - 100] ^= 1;
     let report = write(&mut session, request(files(&bytes)), &mut Events::default()).unwrap();
     assert!(report.files[0].unchanged > 1 << 20);
-    assert_eq!(flash(&session, 0x1_0000, bytes.len()), bytes);
+    assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, "the flash");
 }
 
 #[test]
@@ -112,7 +114,7 @@ fn with_the_old_contents_known_only_changed_sectors_are_written() {
     part.previous = Some(file("old.bin", 0, &old).contents);
     let request = request(vec![part]);
     write(&mut session, request, &mut Events::default()).unwrap();
-    assert_eq!(flash(&session, 0x1_0000, new.len()), new);
+    assert_same(&flash(&session, 0x1_0000, new.len()), &new, "the flash");
     assert_eq!(session.link().stats().erased_bytes, 0x1000);
 }
 
@@ -126,7 +128,7 @@ fn old_contents_that_were_not_there_are_found_out_and_the_file_is_whole() {
     part.previous = Some(file("old.bin", 0, &old).contents);
     let request = request(vec![part]);
     write(&mut session, request, &mut Events::default()).unwrap();
-    assert_eq!(flash(&session, 0x1_0000, new.len()), new);
+    assert_same(&flash(&session, 0x1_0000, new.len()), &new, "the flash");
 }
 
 #[test]
