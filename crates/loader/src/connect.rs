@@ -7,7 +7,7 @@ use guru_chip::{
     Chip, Crystal, Detection, ESPRESSIF_VENDOR, MAGIC_ADDRESS, SecurityInfoForm,
     USB_SERIAL_JTAG_PRODUCT,
 };
-use guru_link::{Link, LinkError, ResetSequence};
+use guru_link::{Link, LinkError, PortInfo, ResetSequence};
 use guru_wire::{Command, ErrorCode, SecurityInfo};
 
 use crate::boot_log::BootLog;
@@ -265,7 +265,20 @@ fn strategies<L: Link>(link: &L, options: &ConnectOptions) -> Vec<ResetSequence>
         strategies.extend(delays.map(ResetSequence::unix_tight));
     }
     strategies.extend(delays.map(ResetSequence::classic));
+    if has_flow_control(info) {
+        strategies = strategies
+            .into_iter()
+            .map(ResetSequence::for_flow_control)
+            .collect();
+    }
     strategies
+}
+
+/// Whether the adapter uses DTR or RTS for flow control of its own.
+pub(crate) fn has_flow_control(info: &PortInfo) -> bool {
+    let usb = info.usb.as_ref();
+    usb.and_then(|usb| guru_chip::adapter(usb.vendor, usb.product))
+        .is_some_and(|adapter| adapter.lines_flow_control)
 }
 
 /// Which chip it is, and what it says about its security.

@@ -4,6 +4,7 @@ use guru_chip::{OtgReset, Quirk};
 use guru_link::{Link, LinkError, ResetSequence};
 use guru_wire::{Begin, Command};
 
+use crate::connect::has_flow_control;
 use crate::{After, Error, Event, Leaving, Notice, Observer, Session, UsbMode};
 
 impl<L: Link> Session<L> {
@@ -38,6 +39,9 @@ impl<L: Link> Session<L> {
             None if otg && self.leaves_otg_by_watchdog().await? => {
                 self.watchdog_reset().await?;
                 return Ok(Leaving::WatchdogReset);
+            }
+            None if has_flow_control(self.channel.link().info()) => {
+                (ResetSequence::hard_with_flow_control(), Leaving::HardReset)
             }
             None => {
                 let usb = self.device.usb_mode.is_some();
