@@ -1,0 +1,273 @@
+//! A write before it meets a chip: files as they will stand in flash, divided into streams that are
+//! being compressed already.
+
+use std::ops::Range;
+
+use guru_chip::Chip;
+use guru_image::{Contents, FlashParameters, Form as ImageForm, Image, Outcome, patch};
+use guru_plan::{
+    Form, Line, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_floor, streams,
+};
+
+use crate::compress::{Compressor, Work};
+use crate::digest::Placed;
+use crate::{Compress, Error, FilePart, FlashSizeOption, WriteRequest};
+
+/// A write that is being prepared while the port opens and the chip resets: its data are being
+/// compressed already.
+#[derive(Debug)]
+pub struct WriteJob {
+    pub(crate) request: WriteRequest,
+    pub(crate) prepared: Option<Prepared>,
+}
+
+/// Targets and compression, as they are for one chip.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub chip: &'static Chip,
+    pub parameters: FlashParameters,
+    pub targets: Vec<Target>,
+    pub compressor: Compressor,
+}
+
+/// A file as it goes to flash.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub name: String,
+    /// Address that was asked for.
+    pub address: u32,
+    /// Bytes of the file itself.
+    pub length: u32,
+    /// Sector in which the contents begin.
+    pub start: u32,
+    /// Contents from `start` on: header patched, padded at both ends.
+    pub contents: Contents,
+    /// What patching did.
+    pub outcome: Outcome,
+    pub encrypt: bool,
+    pub previous: Option<Contents>,
+    pub streams: Vec<Planned>,
+}
+
+/// A stream and where its compressed form comes from.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub stream: Stream,
+    /// Number of the compressor's work, for a compressed one.
+    pub work: Option<usize>,
+}
+
+impl Target {
+    pub fn placed(&self) -> Placed<'_> {
+        Placed {
+            start: self.start,
+            contents: &self.contents,
+        }
+    }
+
+    pub fn range(&self) -> Range<u32> {
+        self.placed().range()
+    }
+}
+
+/// What can be refused before any port is opened: files that overlap or leave the address space.
+///
+/// # Errors
+///
+/// [`Error::BadRequest`] with the file and the address.
+pub fn check_files(files: &[FilePart]) -> Result<(), Error> {
+    let spans: Vec<Span<'_>> = files
+        .iter()
+        .map(|file| Span {
+            name: &file.name,
+            address: file.address,
+            length: u64::from(file.contents.len()),
+        })
+        .collect();
+    check_overlaps(&spans).map_err(|error| Error::BadRequest(error.to_string()))
+}
+
+impl WriteJob {
+    /// Checks what can be checked without a chip, and begins to compress for the chip that is
+    /// named, or else for the one that the images name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadRequest`] for files that cannot be written together, [`Error::Source`] for
+    /// files that cannot be read.
+    pub fn new(mut request: WriteRequest, named: Option<&'static Chip>) -> Result<Self, Error> {
+        check_files(&request.files)?;
+        request.files.sort_by_key(|file| file.address);
+        let chip = named.or_else(|| {
+            request
+                .files
+                .iter()
+                .find_map(|file| chip_of(&file.contents))
+        });
+        let prepared = match chip {
+            Some(chip) => {
+                let parameters = parameters(chip, &request, None)?;
+                Some(Prepared::new(chip, &request, parameters)?)
+            }
+            None => None,
+        };
+        Ok(Self { request, prepared })
+    }
+}
+
+/// The chip that an image at the start of a file names.
+fn chip_of(contents: &Contents) -> Option<&'static Chip> {
+    let image = Image::parse(contents, ImageForm::Extended).ok()?;
+    guru_chip::by_chip_id(image.extended?.chip_id)
+}
+
+/// What is to stand in an image's header. `detected` is the label of the flash's size, where that
+/// was asked for.
+pub(crate) fn parameters(
+    chip: &Chip,
+    request: &WriteRequest,
+    detected: Option<&str>,
+) -> Result<FlashParameters, Error> {
+    let size = match &request.flash.size {
+        FlashSizeOption::Keep => None,
+        FlashSizeOption::Detect => detected,
+        FlashSizeOption::Set(label) => Some(label.as_str()),
+    };
+    FlashParameters::new(
+        &chip.flash,
+        request.mode,
+        request.frequency.as_deref(),
+        size,
+    )
+    .map_err(|error| Error::BadRequest(format!("{}: {error}", chip.name)))
+}
+
+impl Prepared {
+    pub fn new(
+        chip: &'static Chip,
+        request: &WriteRequest,
+        parameters: FlashParameters,
+    ) -> Result<Self, Error> {
+        let compress = request.compress == Compress::Auto;
+        // Where to divide hardly depends on the line; the exact rate is not known yet.
+        let rules = StreamRules::new(chip, compress, Line::uart(921_600, Default::default()));
+        let mut work = Vec::new();
+        let mut targets = Vec::new();
+        for file in &request.files {
+            let target = Target::new(chip, file, parameters, &rules, &mut work)?;
+            targets.push(target);
+        }
+        Ok(Self {
+            chip,
+            parameters,
+            targets,
+            compressor: Compressor::start(work),
+        })
+    }
+}
+
+impl Target {
+    fn new(
+        chip: &Chip,
+        file: &FilePart,
+        parameters: FlashParameters,
+        rules: &StreamRules,
+        work: &mut Vec<Work>,
+    ) -> Result<Self, Error> {
+        let align = if file.encrypt {
+            chip.flash.encrypted_align
+        } else {
+            4
+        };
+        let prepare = |contents: Contents| {
+            let padded = contents.padded_to(align)?;
+            let patched = patch(padded, file.address, &chip.image, parameters)?;
+            let before = file.address % SECTOR;
+            // The chip's flash encryption depends on the address: nothing is put before.
+            let before = if file.encrypt { 0 } else { before };
+            Ok::<_, Error>((
+                patched.contents.preceded_by_erased(before)?,
+                patched.outcome,
+            ))
+        };
+        let length = file.contents.len();
+        let (contents, outcome) = prepare(file.contents.clone())?;
+        let previous = match &file.previous {
+            Some(previous) => Some(prepare(previous.clone())?.0),
+            None => None,
+        };
+        let start = if file.encrypt {
+            file.address
+        } else {
+            sector_floor(file.address)
+        };
+        let mut target = Self {
+            name: file.name.clone(),
+            address: file.address,
+            length,
+            start,
+            contents,
+            outcome,
+            encrypt: file.encrypt,
+            previous,
+            streams: Vec::new(),
+        };
+        if length == 0 {
+            return Ok(target);
+        }
+        let rules = StreamRules {
+            inflate: rules.inflate.filter(|_| !file.encrypt),
+            ..*rules
+        };
+        for range in target.changed()? {
+            for stream in streams(range, &rules) {
+                let compressed = stream.form == Form::Deflate;
+                let number = compressed.then_some(work.len());
+                if compressed {
+                    let range = target.placed().inside(&stream.range);
+                    work.push(Work {
+                        contents: target.contents.clone(),
+                        range,
+                    });
+                }
+                target.streams.push(Planned {
+                    stream,
+                    work: number,
+                });
+            }
+        }
+        Ok(target)
+    }
+
+    /// Ranges to write: all, or the sectors that differ from what is believed to be there.
+    fn changed(&self) -> Result<Vec<Range<u32>>, Error> {
+        let whole = self.range();
+        let Some(previous) = self.previous.as_ref().filter(|_| !self.encrypt) else {
+            return Ok(vec![whole]);
+        };
+        let mut changed: Vec<Range<u32>> = Vec::new();
+        let mut new = vec![0; SECTOR as usize];
+        let mut old = vec![0; SECTOR as usize];
+        for start in whole.clone().step_by(SECTOR as usize) {
+            let end = whole.end.min(start + SECTOR);
+            let inside = self.placed().inside(&(start..end));
+            let length = inside.len();
+            self.contents.read_at(inside.start, &mut new[..length])?;
+            old.fill(0xFF);
+            let known = previous
+                .len()
+                .saturating_sub(inside.start)
+                .min(length as u32);
+            if known > 0 {
+                previous.read_at(inside.start, &mut old[..known as usize])?;
+            }
+            if new[..length] != old[..length] {
+                match changed.last_mut() {
+                    Some(last) if last.end == start => last.end = end,
+                    _ => changed.push(start..end),
+                }
+            }
+        }
+        Ok(changed)
+    }
+}

@@ -1,0 +1,140 @@
+//! Proof that a file is in flash, and repair of what is not.
+
+use guru_link::Link;
+use guru_plan::{Form, SECTOR, Stream, sector_floor};
+
+use crate::digest::hex;
+use crate::job::Target;
+use crate::progress::Meter;
+use crate::{Error, Event, Notice, Observer, Session, Unverified, Verify, WriteRequest};
+
+/// Rounds of repair on a line that damages data.
+const REPAIRS: u32 = 12;
+
+impl<L: Link> Session<L> {
+    /// Proves that a file is in flash, and mends what is not. `false`: it could not be proved.
+    pub(crate) async fn prove(
+        &mut self,
+        target: &Target,
+        request: &WriteRequest,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let reason = if request.verify == Verify::Never {
+            Some(Unverified::NotAsked)
+        } else if target.encrypt {
+            Some(Unverified::Encrypted)
+        } else if self.device.secure_download {
+            Some(Unverified::SecureDownload)
+        } else if !self.has_digest() && request.verify != Verify::ReadBack {
+            Some(Unverified::NoDigest)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            observer.event(Event::Notice(Notice::NotVerified { reason }));
+            return Ok(false);
+        }
+        let (name, address, length) = (target.name.clone(), target.address, target.length);
+        observer.event(Event::Verifying {
+            name: name.clone(),
+            address,
+            length,
+        });
+        if self.has_digest() {
+            self.insist(observer, async |session, observer| {
+                session.mend_until_proved(target, meter, observer).await
+            })
+            .await?;
+        } else {
+            self.insist(observer, async |session, observer| {
+                session.mend_until_read_back(target, meter, observer).await
+            })
+            .await?;
+        }
+        observer.event(Event::Verified {
+            name,
+            address,
+            length,
+        });
+        Ok(true)
+    }
+
+    /// Without a digest: reads everything back, and writes sectors that differ again.
+    async fn mend_until_read_back(
+        &mut self,
+        target: &Target,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let placed = target.placed();
+        let mut left = target.range();
+        let mut rounds = 0;
+        while let Some((at, ..)) = self.first_difference(placed, &left, observer).await? {
+            let limit = if self.channel.faults() > 0 {
+                REPAIRS
+            } else {
+                1
+            };
+            if rounds >= limit {
+                return Err(Error::VerifyFailed {
+                    file: target.name.clone(),
+                    address: at,
+                    expected: String::new(),
+                    found: String::new(),
+                });
+            }
+            rounds += 1;
+            let sector = sector_floor(at).max(target.start);
+            left.start = sector;
+            let range = sector..left.end.min(sector_floor(at).saturating_add(SECTOR));
+            let stream = Stream {
+                range,
+                form: Form::Raw,
+            };
+            self.write_stream(placed, &stream, None, false, meter, observer)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn mend_until_proved(
+        &mut self,
+        target: &Target,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let placed = target.placed();
+        let whole = target.range();
+        let expected = placed.digest(&whole)?;
+        let mut rounds = 0;
+        loop {
+            let Some(found) = self.differs(&whole, expected).await? else {
+                return Ok(());
+            };
+            // On a clean line a second try tells a passing fault from a worn-out flash.
+            let limit = if self.channel.faults() > 0 {
+                REPAIRS
+            } else {
+                1
+            };
+            if rounds >= limit {
+                return Err(Error::VerifyFailed {
+                    file: target.name.clone(),
+                    address: target.address,
+                    expected: hex(expected),
+                    found: hex(found),
+                });
+            }
+            rounds += 1;
+            for range in self.bad_ranges(placed, whole.clone()).await? {
+                let stream = Stream {
+                    range,
+                    form: Form::Raw,
+                };
+                self.write_stream(placed, &stream, None, false, meter, observer)
+                    .await?;
+            }
+        }
+    }
+}
