@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use guru_image::FirmwareError;
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
+use guru_sim::OptionsError;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -99,11 +100,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The simulator cannot be started.
-    #[error("{reason}")]
-    Simulator {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Simulator(#[from] OptionsError),
     /// The user asked to stop.
     #[error("interrupted{}", if state.is_empty() { String::new() } else { format!(": {state}") })]
     Interrupted {
@@ -213,7 +211,7 @@ impl Error {
             | Self::Unaligned { .. }
             | Self::Overlap { .. }
             | Self::Config(_)
-            | Self::Simulator { .. } => Kind::Usage,
+            | Self::Simulator(_) => Kind::Usage,
             Self::NotYet(_) => Kind::NotYet,
             Self::Firmware(FirmwareError::Read(_)) => Kind::File,
             Self::Firmware(_) => Kind::Usage,

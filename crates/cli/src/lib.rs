@@ -13,6 +13,7 @@ mod part_file;
 mod port;
 mod program;
 mod session;
+mod trace;
 mod ui;
 
 pub use program::run;

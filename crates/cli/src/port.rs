@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use guru_link::ports::PortFilter;
 use guru_link::{Address, Instant, Lines, Link, LinkError, NativeLink, OpenOptions, PortInfo};
+use guru_loader::Before;
+use guru_sim::{SCHEME, SimLink, SimOptions};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -16,10 +18,11 @@ const FIRST_BAUD: u32 = 115_200;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A link to a device, or to a simulated one in this process.
-#[derive(Debug)]
 pub enum Port {
     /// A real device, or one behind a network.
     Native(NativeLink),
+    /// A simulated one.
+    Sim(Box<SimLink>),
 }
 
 /// Names of the ports to try when none is named, the likeliest first.
@@ -52,6 +55,9 @@ pub fn open(context: &mut Context, name: &str) -> Result<Port, Error> {
     context.screen.message(&Message::OpeningPort {
         port: name.to_owned(),
     });
+    if name.starts_with(SCHEME) {
+        return simulated(context, name);
+    }
     let attempts = open_attempts(context)?;
     let mut attempt = 1;
     loop {
@@ -71,6 +77,18 @@ pub fn open(context: &mut Context, name: &str) -> Result<Port, Error> {
         std::thread::sleep(RETRY);
         attempt = attempt.saturating_add(1);
     }
+}
+
+fn simulated(context: &mut Context, name: &str) -> Result<Port, Error> {
+    let options: SimOptions = name.parse()?;
+    let link = SimLink::open(name, context.cancel.clone())?;
+    if options.flash.is_none() {
+        let text = "the simulated flash ends with this program; sim://CHIP?flash=FILE keeps it";
+        context.screen.message(&Message::Note {
+            text: text.to_owned(),
+        });
+    }
+    Ok(Port::Sim(Box::new(link)))
 }
 
 /// How often a port is tried to be opened; 0: without end.
@@ -106,7 +124,6 @@ fn open_once(context: &Context, name: &str) -> Result<Port, LinkError> {
 
 /// The rate that the port is opened at.
 fn first_baud(context: &Context) -> u32 {
-    use guru_loader::Before;
     match context.globals.baud {
         Some(baud) if context.globals.before.0 == Before::NoResetNoSync => baud,
         Some(baud) => baud.min(FIRST_BAUD),
@@ -118,6 +135,7 @@ macro_rules! delegate {
     ($self:ident, $link:ident => $call:expr) => {
         match $self {
             Self::Native($link) => $call,
+            Self::Sim($link) => $call,
         }
     };
 }

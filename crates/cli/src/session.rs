@@ -1,5 +1,6 @@
 //! A command's session with a chip: from finding the port to leaving the chip.
 
+use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
     ConnectOptions, Error as LoaderError, ErrorKind, Event, Observer, ReadLength, Session,
@@ -11,10 +12,11 @@ use crate::context::{Context, Mode};
 use crate::error::Error;
 use crate::interrupt;
 use crate::port::{self, Port};
+use crate::trace::{self, Health};
 use crate::ui::{Message, Report, Screen};
 
 /// A chip, connected.
-pub type Device = Session<Port>;
+pub type Device = Session<Traced<Port>>;
 
 /// Finds and connects the chip, does the job, and leaves the chip as `--after` says, also when the
 /// job failed.
@@ -26,9 +28,25 @@ pub fn with_device(
     job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
 ) -> Result<(), Error> {
     interrupt::watch(&context.cancel);
-    let mut device = connect(context)?;
+    let (mut device, health) = connect(context)?;
     context.screen.message(&Message::Ready);
-    let result = job(&mut device, &mut observer(context.screen.as_mut()));
+    let outcome = work(context, &mut device, job);
+    // The trace file is complete only now.
+    drop(device);
+    if health.is_damaged() {
+        context.screen.message(&Message::Warning {
+            text: "the trace file could not be written completely".to_owned(),
+        });
+    }
+    outcome
+}
+
+fn work(
+    context: &mut Context,
+    device: &mut Device,
+    job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
+) -> Result<(), Error> {
+    let result = job(device, &mut observer(context.screen.as_mut()));
     let outcome = match result {
         Ok(report) => {
             context.screen.report(report);
@@ -36,7 +54,7 @@ pub fn with_device(
         }
         Err(error) if error.kind() == ErrorKind::Cancelled => {
             return Err(Error::Interrupted {
-                state: state(&device),
+                state: state(device),
             });
         }
         Err(error) => Err(Error::from(error)),
@@ -76,7 +94,7 @@ fn observer(screen: &mut dyn Screen) -> impl FnMut(Event) + '_ {
 }
 
 /// Connects at the named port, or at the first one with a chip that answers.
-fn connect(context: &mut Context) -> Result<Device, Error> {
+fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
     if let Some(name) = context.globals.port.clone() {
         return connect_at(context, &name);
     }
@@ -103,20 +121,23 @@ fn connect(context: &mut Context) -> Result<Device, Error> {
     Err(Error::NoPort { tried: names.len() })
 }
 
-fn connect_at(context: &mut Context, name: &str) -> Result<Device, Error> {
+fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Error> {
     let link = port::open(context, name)?;
+    let (link, health) = trace::traced(context, link)?;
     let options = options(context);
     let connected = block_on(Session::connect(
         link,
         options,
         &mut observer(context.screen.as_mut()),
     ));
-    connected.map_err(|error| match error {
-        LoaderError::Link(LinkError::Cancelled) => Error::Interrupted {
-            state: "nothing was changed".to_owned(),
-        },
-        error => error.into(),
-    })
+    connected
+        .map(|device| (device, health))
+        .map_err(|error| match error {
+            LoaderError::Link(LinkError::Cancelled) => Error::Interrupted {
+                state: "nothing was changed".to_owned(),
+            },
+            error => error.into(),
+        })
 }
 
 fn options(context: &Context) -> ConnectOptions {

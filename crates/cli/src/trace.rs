@@ -1,0 +1,93 @@
+//! What passes on the line: shown, kept in a file, or both.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use guru_link::Link;
+use guru_link::trace::{TraceSink, TraceText, TraceWriter, Traced};
+
+use crate::context::{Context, Mode};
+use crate::error::Error;
+use crate::ui::{Out, Stream, escape};
+
+/// Tells whether the trace file could be written.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<AtomicBool>);
+
+impl Health {
+    /// Whether something is missing in the file.
+    pub fn is_damaged(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Puts what `--trace` and `--trace-file` ask for before a link.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn traced<L: Link>(context: &Context, link: L) -> Result<(Traced<L>, Health), Error> {
+    let globals = &context.globals;
+    let health = Health::default();
+    let file = globals
+        .trace_file
+        .as_ref()
+        .map(|path| {
+            let file = File::create(path).map_err(|source| Error::Output {
+                path: path.clone(),
+                source,
+            })?;
+            Ok::<_, Error>(TraceWriter::new(Watched {
+                file: BufWriter::new(file),
+                health: health.clone(),
+            }))
+        })
+        .transpose()?;
+    let text = globals.trace.then(|| {
+        // The predecessor's goes to standard output.
+        let mut out = Out::new(match context.mode {
+            Mode::Guru => Stream::Stderr,
+            Mode::Esptool => Stream::Stdout,
+        });
+        TraceText::new(move |line: &str| out.line(&escape(line)))
+    });
+    if file.is_none() && text.is_none() {
+        return Ok((Traced::new(link), health));
+    }
+    let sink: Box<dyn TraceSink + Send> = Box::new((file, text));
+    Ok((Traced::with_sink(link, sink), health))
+}
+
+/// A file that remembers whether all went into it.
+struct Watched {
+    file: BufWriter<File>,
+    health: Health,
+}
+
+impl Watched {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.health.0.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.file.write(bytes);
+        self.note(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.file.flush();
+        self.note(result)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
