@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use guru_image::FirmwareError;
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
-use guru_sim::OptionsError;
+use guru_sim::{OptionsError, ServeError};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -35,9 +35,6 @@ pub enum Error {
     /// The command line says something that cannot be.
     #[error("{0}")]
     Usage(String),
-    /// A command, an option or a chip that will come, but is not there yet.
-    #[error("{0} is not there yet")]
-    NotYet(String),
     /// A file that is to be written or compared.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
@@ -102,6 +99,9 @@ pub enum Error {
     /// The simulator cannot be started.
     #[error(transparent)]
     Simulator(#[from] OptionsError),
+    /// A simulated chip cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The user asked to stop.
     #[error("interrupted{}", if state.is_empty() { String::new() } else { format!(": {state}") })]
     Interrupted {
@@ -154,8 +154,6 @@ fn no_port(tried: usize) -> String {
 pub enum Kind {
     /// The request itself is wrong.
     Usage,
-    /// It is not there yet.
-    NotYet,
     /// The port cannot be opened.
     Port,
     /// The port failed while it was in use.
@@ -182,9 +180,7 @@ impl Kind {
     /// The exit code of the program `guru`.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Usage | Self::NotYet | Self::Port | Self::Connect | Self::Device | Self::File => {
-                exit::REFUSED
-            }
+            Self::Usage | Self::Port | Self::Connect | Self::Device | Self::File => exit::REFUSED,
             Self::Link | Self::Output | Self::Unexpected => exit::FAILURE,
             Self::Verify => exit::DIFFERENT,
             Self::Forbidden => exit::FORBIDDEN,
@@ -212,7 +208,8 @@ impl Error {
             | Self::Overlap { .. }
             | Self::Config(_)
             | Self::Simulator(_) => Kind::Usage,
-            Self::NotYet(_) => Kind::NotYet,
+            Self::Serve(ServeError::Listen(..)) => Kind::Port,
+            Self::Serve(_) => Kind::Usage,
             Self::Firmware(FirmwareError::Read(_)) => Kind::File,
             Self::Firmware(_) => Kind::Usage,
             Self::NoPort { .. } => Kind::Connect,
@@ -260,7 +257,6 @@ impl Error {
             Self::NoPort { .. } => {
                 Some("name the port with --port; 'guru ports' lists what there is")
             }
-            Self::NotYet(_) => Some("docs/limits.md says what there is"),
             Self::Firmware(FirmwareError::Elf { .. }) => {
                 Some("write the image (.bin) that the build made of it")
             }
@@ -309,7 +305,6 @@ mod tests {
     fn what_bad_input_gets_is_exit_code_2() {
         for error in [
             Error::Usage("x".into()),
-            Error::NotYet("x".into()),
             Error::NoPort { tried: 1 },
             LinkError::NotFound { port: "p".into() }.into(),
             LinkError::Busy {

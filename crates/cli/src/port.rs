@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// A link to a device, or to a simulated one in this process.
 pub enum Port {
     /// A real device, or one behind a network.
-    Native(NativeLink),
+    Native(Box<NativeLink>),
     /// A simulated one.
     Sim(Box<SimLink>),
 }
@@ -119,7 +119,7 @@ fn open_once(context: &Context, name: &str) -> Result<Port, LinkError> {
         baud: first_baud(context),
         cancel: context.cancel.clone(),
     };
-    NativeLink::open(&address, &options).map(Port::Native)
+    NativeLink::open(&address, &options).map(|link| Port::Native(Box::new(link)))
 }
 
 /// The rate that the port is opened at.

@@ -132,8 +132,10 @@ pub enum Message {
     },
     /// Something happened in the simulated chip.
     SimulatorEvent {
-        /// What.
-        what: String,
+        /// What kind of event.
+        kind: &'static str,
+        /// What happened.
+        text: String,
     },
 }
 

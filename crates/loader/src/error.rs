@@ -78,7 +78,7 @@ pub enum Error {
         flash: u64,
     },
     /// An image at the bootloader's place is for another chip or revision.
-    #[error("'{file}': {reason}")]
+    #[error("'{file}' {reason}")]
     ImageMismatch {
         /// Name of the file.
         file: String,

@@ -270,7 +270,7 @@ impl fmt::Display for Notice {
             Self::SetFlashSizeIfFails => {
                 f.write_str("if this fails, set the flash size with --flash-size")
             }
-            Self::ImageMismatch { file, reason } => write!(f, "{file}: {reason}"),
+            Self::ImageMismatch { file, reason } => write!(f, "'{file}' {reason}"),
             Self::HeaderKept => {
                 f.write_str("security features are on, so the image header is left as it is")
             }

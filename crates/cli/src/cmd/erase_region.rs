@@ -1,6 +1,6 @@
 use clap::Args;
 use guru_link::block_on;
-use guru_loader::EraseRegion as Region;
+use guru_loader::{EraseRegion as Region, FlashSizeOption};
 
 use super::flash::PinArgs;
 use crate::args::{self, Size};
@@ -57,7 +57,8 @@ impl EraseRegion {
             address: self.address,
             length: session::read_length(self.address, self.size)?,
         };
-        let flash = self.pins.options();
+        let mut flash = self.pins.options();
+        flash.size = FlashSizeOption::Detect;
         session::with_device(context, |device, observer| {
             block_on(device.erase_region(&flash, region, self.force, observer))?;
             Ok(Report::EraseRegion {

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use guru_link::block_on;
-use guru_loader::{Error as LoaderError, ReadRequest};
+use guru_loader::{Error as LoaderError, FlashSizeOption, ReadRequest};
 
 use super::flash::FlashArgs;
 use crate::args::{self, Size};
@@ -53,7 +53,11 @@ impl ReadFlash {
     }
 
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
-        let flash = self.flash.options();
+        let mut flash = self.flash.options();
+        if self.size == Size::All && flash.size == FlashSizeOption::Keep {
+            // Which size that is should be told.
+            flash.size = FlashSizeOption::Detect;
+        }
         let request = ReadRequest {
             address: self.address,
             length: session::read_length(self.address, self.size)?,

@@ -1,14 +1,225 @@
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
 use clap::Args;
+use guru_sim::{Endpoint, Event as ChipEvent, ServeEvent, SimOptions, serve};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::interrupt;
+use crate::ui::{Message, Report, Screen};
 
-/// Run a virtual chip
+/// Run a virtual chip that other programs can flash
+///
+///     guru sim esp32c3 --rfc2217 127.0.0.1:2217
+///     guru write-flash --port rfc2217://127.0.0.1:2217 0x0 firmware.bin
+///
+/// The chip behaves as its ROM loader does, with flash that only an erase sets to ones, in the time
+/// that a board would take. It stays until Ctrl-C.
+///
+/// A pseudo-terminal (the default) and plain TCP have no control lines: there the chip is in its
+/// loader for each new client. RFC 2217 has them, and resets work as on a board. A port of 0 takes
+/// a free one; the first line of output names it.
+///
+/// This program needs none of that: --port sim://esp32c3 is a chip inside of it.
+///
+/// Code is not executed: what is sent to RAM or started from flash is reported.
 #[derive(Debug, Args)]
-pub struct Sim {}
+#[command(verbatim_doc_comment)]
+pub struct Sim {
+    /// The chip: esp8266, esp32, esp32s2, esp32c3, ...
+    #[arg(value_name = "CHIP")]
+    model: String,
+
+    /// Behind a new pseudo-terminal (the default where there are such)
+    #[arg(long, group = "endpoint")]
+    pty: bool,
+
+    /// Behind a plain TCP port
+    #[arg(long, value_name = "ADDR", group = "endpoint", value_parser = address)]
+    tcp: Option<SocketAddr>,
+
+    /// Behind a TCP port that speaks RFC 2217, with control lines and baud rate
+    #[arg(long, value_name = "ADDR", group = "endpoint", value_parser = address)]
+    rfc2217: Option<SocketAddr>,
+
+    /// File that holds the flash; without it the contents end with this program
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
+
+    /// Size of the flash, such as 4MB
+    #[arg(long, value_name = "SIZE")]
+    flash_size: Option<String>,
+
+    /// Wafer revision, such as 0.4
+    #[arg(long, value_name = "X.Y")]
+    rev: Option<String>,
+
+    /// Base MAC
+    #[arg(long)]
+    mac: Option<String>,
+
+    /// File with eFuse words, an address and a value in hexadecimal on each line
+    #[arg(long, value_name = "FILE")]
+    efuse: Option<PathBuf>,
+
+    /// Where the chip starts: download (in its loader) or app
+    #[arg(long, value_name = "MODE")]
+    boot: Option<String>,
+
+    /// What goes wrong, such as drop=1e-4; may be repeated
+    #[arg(long, value_name = "SPEC")]
+    fault: Vec<String>,
+
+    /// Do not take the time that a board would take
+    #[arg(long)]
+    fast: bool,
+
+    /// Any other option of sim://, such as usb=jtag; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
 
 impl Sim {
-    pub(super) fn run(self, _: &mut Context) -> Result<(), Error> {
-        Err(Error::NotYet("the simulator".to_owned()))
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
+        let options = self.options()?;
+        let endpoint = self.endpoint();
+        interrupt::watch(&context.cancel);
+        let screen = context.screen.as_mut();
+        serve(&options, &endpoint, &context.cancel, &mut |event| {
+            show(screen, &options, &endpoint, event);
+        })?;
+        screen.report(Report::Sim);
+        Ok(())
+    }
+
+    fn options(&self) -> Result<SimOptions, Error> {
+        let mut options = SimOptions::for_chip(&self.model)?;
+        // Paths need not be text.
+        options.flash.clone_from(&self.flash);
+        options.efuse.clone_from(&self.efuse);
+        for (key, value) in [
+            ("flash-size", &self.flash_size),
+            ("rev", &self.rev),
+            ("mac", &self.mac),
+            ("boot", &self.boot),
+        ] {
+            if let Some(value) = value {
+                options.set(key, value)?;
+            }
+        }
+        for fault in &self.fault {
+            options.set("fault", fault)?;
+        }
+        if self.fast {
+            options.set("fast", "")?;
+        }
+        for option in &self.set {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            options.set(key, value)?;
+        }
+        Ok(options)
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        match (self.tcp, self.rfc2217) {
+            (Some(address), _) => Endpoint::Tcp(address),
+            (_, Some(address)) => Endpoint::Rfc2217(address),
+            _ if self.pty || cfg!(unix) => Endpoint::Pty,
+            _ => Endpoint::Rfc2217(SocketAddr::from(([127, 0, 0, 1], 0))),
+        }
+    }
+}
+
+fn show(screen: &mut dyn Screen, options: &SimOptions, endpoint: &Endpoint, event: ServeEvent) {
+    let (kind, text) = match event {
+        ServeEvent::Listening { port } => {
+            let lines = if matches!(endpoint, Endpoint::Pty) {
+                " --before no-reset --after no-reset"
+            } else {
+                ""
+            };
+            return screen.message(&Message::Simulator {
+                chip: options.chip.name.to_owned(),
+                command: format!("guru flash-id --port {port}{lines}"),
+                port,
+                flash: options.flash.clone(),
+            });
+        }
+        ServeEvent::Connected { peer } => ("client", format!("{peer} has connected")),
+        ServeEvent::Disconnected => ("no-client", "the client has gone".to_owned()),
+        ServeEvent::Chip(event) => chip_event(event),
+    };
+    screen.message(&Message::SimulatorEvent { kind, text });
+}
+
+fn chip_event(event: ChipEvent) -> (&'static str, String) {
+    match event {
+        ChipEvent::Reset { cause, download } => {
+            let place = if download {
+                "in its loader"
+            } else {
+                "from flash"
+            };
+            (
+                "reset",
+                format!("the chip was reset ({cause}) and starts {place}"),
+            )
+        }
+        ChipEvent::CodeNotExecuted { entry } => (
+            "code-not-executed",
+            format!("code at 0x{entry:08x} was to be run; it is not executed"),
+        ),
+        ChipEvent::AppNotExecuted => (
+            "app-not-executed",
+            "the chip has loaded its image from flash; it is not executed".to_owned(),
+        ),
+        ChipEvent::BaudChanged { baud } => ("baud", format!("the chip talks at {baud} baud")),
+        ChipEvent::Overflow { lost } => (
+            "overflow",
+            format!("{lost} bytes came when the chip could not take them, and are lost"),
+        ),
+        ChipEvent::PowerLost => ("power-lost", "the supply was lost for a moment".to_owned()),
+        ChipEvent::Disconnected => ("disconnected", "the connection was cut".to_owned()),
+        ChipEvent::Stuck => (
+            "stuck",
+            "the flash is stuck: the chip waits for ever".to_owned(),
+        ),
+        ChipEvent::FlashFile { error } => {
+            ("flash-file", format!("the flash's file failed: {error}"))
+        }
+    }
+}
+
+/// Reads `PORT`, `HOST:PORT` or `:PORT`; without a host it is this computer's own.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let error =
+        || format!("'{text}' is no address to listen at; write 127.0.0.1:5555, or a port alone");
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = port.parse() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.to_socket_addrs()
+        .map_err(|_| error())?
+        .next()
+        .ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_without_a_host_are_local() {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(address("0"), Ok(local(0)));
+        assert_eq!(address(":5555"), Ok(local(5555)));
+        assert_eq!(address("127.0.0.1:5555"), Ok(local(5555)));
+        for text in ["", "x", "70000", "127.0.0.1"] {
+            assert!(
+                address(text).unwrap_err().contains("127.0.0.1:5555"),
+                "{text}"
+            );
+        }
     }
 }

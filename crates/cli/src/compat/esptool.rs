@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use guru_loader::After;
+use guru_loader::{After, Before};
 
 use super::arguments;
 use super::click::{self, Parsed};
@@ -127,6 +127,21 @@ fn start(
         no_stub: cli.globals.no_stub,
         stays_in_stub: cli.globals.after.0 == After::NoResetStub,
         detects_size: parsed.value("--flash-size").as_deref() == Some("detect"),
+        no_reset: match cli.globals.before.0 {
+            Before::NoReset => Some("no-reset"),
+            Before::NoResetNoSync => Some("no-reset-no-sync"),
+            Before::DefaultReset | Before::UsbReset => None,
+        },
+        hard_reset: cli.globals.after.0 == After::HardReset,
+        keeps_size: command
+            .options
+            .iter()
+            .any(|option| option.long == "--flash-size")
+            && matches!(parsed.value("--flash-size").as_deref(), None | Some("keep")),
+        all: parsed
+            .arguments
+            .get(1)
+            .is_some_and(|size| size.eq_ignore_ascii_case("all")),
         shows_differences: parsed.has("--diff"),
         shows_progress: cli.command.shows_progress(),
         output: parsed

@@ -26,8 +26,16 @@ pub struct Job {
     pub no_stub: bool,
     /// `--after no-reset-stub`.
     pub stays_in_stub: bool,
+    /// `--before no-reset` or `no-reset-no-sync`, as it is called.
+    pub no_reset: Option<&'static str>,
+    /// `--after hard-reset`.
+    pub hard_reset: bool,
     /// `--flash-size detect`.
     pub detects_size: bool,
+    /// `--flash-size keep`, given or not, where that is an option.
+    pub keeps_size: bool,
+    /// The size of the range is `ALL`.
+    pub all: bool,
     /// `--diff`.
     pub shows_differences: bool,
     /// No `--no-progress`.
@@ -121,10 +129,16 @@ pub struct Screen {
     file: String,
     /// Begin of the present step, and the percentage that was shown last.
     step: Option<(Step, Instant, u64)>,
-    /// `Connected to` was printed.
-    connected: bool,
-    /// The blank line behind the list of the chip's properties was printed.
+    /// The chip is connected and its command has begun.
     ready: bool,
+    /// The port on which the chip cannot be reset at the end.
+    not_reset: Option<String>,
+    /// Size of the flash, until it is told.
+    size: Option<&'static str>,
+    /// `Configuring flash size...` was printed.
+    configured: bool,
+    /// Name of the chip.
+    chip: &'static str,
 }
 
 impl Screen {
@@ -135,8 +149,11 @@ impl Screen {
             job,
             file: String::new(),
             step: None,
-            connected: false,
             ready: false,
+            not_reset: None,
+            size: None,
+            configured: false,
+            chip: "chip",
         }
     }
 
@@ -155,7 +172,7 @@ impl Screen {
             device.chip,
             escape(&device.port)
         ));
-        self.connected = true;
+        self.chip = device.chip;
         if device.secure_download {
             let value = format!("{} in Secure Download Mode", device.chip);
             self.property("Chip type", &value);
@@ -273,23 +290,23 @@ impl Screen {
         match notice {
             // Shown by our own `device`.
             Notice::NoStub | Notice::SecureDownload => {}
-            Notice::NoReset => self.lines.note(
-                "Pre-connection option \"no-reset\" was selected. Connection may fail if the chip \
-                 is not in bootloader or flasher stub mode.",
-            ),
-            Notice::NotReset { port }
-                if port.starts_with("socket:") || port.starts_with("tcp:") =>
-            {
-                self.lines.note(
-                    "It's not possible to reset the chip over a TCP socket. Automatic resetting to \
-                     bootloader has been disabled, reset the chip manually.",
-                );
-            }
+            // Nobody minds these.
+            Notice::Slow { seconds: 0..10, .. } => {}
+            // Told before it is tried to connect.
+            Notice::NoReset => {}
+            Notice::NotReset { port } if self.ready => self.not_reset = Some(port.clone()),
+            Notice::NotReset { port } if is_stream(port) => {}
             Notice::NotReset { port } => self.lines.warn(&format!(
-                "Chip was NOT reset. Setting RTS/DTR lines is not supported for port '{port}'. Set \
+                "Chip was NOT reset. Setting RTS/DTR lines is not supported for port '{}'. Set \
                  --before and --after arguments to 'no-reset' and switch to bootloader manually to \
-                 avoid this warning."
+                 avoid this warning.",
+                escape(port)
             )),
+            Notice::Ignored {
+                option: "--baud", ..
+            } => self
+                .lines
+                .warn("ROM doesn't support changing baud rate. Keeping initial baud rate 115200."),
             Notice::UnexpectedChip { chip, read } => self.lines.warn(&format!(
                 "This chip doesn't appear to be an {chip} ({read}). Probably it is unsupported by \
                  this version of esptool. Will attempt to continue anyway."
@@ -339,6 +356,10 @@ impl Screen {
             Notice::SetFlashSizeIfFails => self
                 .lines
                 .note("In case of failure, please set a specific flash size."),
+            Notice::ImageMismatch { file, reason } => {
+                let text = mismatch(self.chip, file, reason);
+                self.lines.note(&text);
+            }
             Notice::HeaderKept => self
                 .lines
                 .warn("Security features enabled, so not changing any flash settings."),
@@ -362,6 +383,17 @@ impl Screen {
         }
     }
 
+    fn configuring(&mut self) {
+        if std::mem::replace(&mut self.configured, true) {
+            return;
+        }
+        self.lines.print("Configuring flash size...");
+        if self.job.keeps_size {
+            self.lines
+                .note("In case of failure, please set a specific flash size.");
+        }
+    }
+
     fn verifies(&self) -> bool {
         self.job.command == "verify-flash"
     }
@@ -374,7 +406,21 @@ impl ui::Screen for Screen {
         }
         let lines = &mut self.lines;
         match event {
-            Event::Connecting { .. } => lines.part("Connecting..."),
+            Event::Connecting { port } => {
+                if let Some(mode) = self.job.no_reset {
+                    lines.note(&format!(
+                        "Pre-connection option \"{mode}\" was selected. Connection may fail if the \
+                         chip is not in bootloader or flasher stub mode."
+                    ));
+                }
+                if is_stream(port) {
+                    lines.note(
+                        "It's not possible to reset the chip over a TCP socket. Automatic resetting \
+                         to bootloader has been disabled, reset the chip manually.",
+                    );
+                }
+                lines.part("Connecting...");
+            }
             Event::ConnectAttempt { .. } => lines.part("."),
             Event::DetectingChip => {
                 lines.end_line();
@@ -394,15 +440,26 @@ impl ui::Screen for Screen {
                  HD:{hd}, CS:{cs})..."
             )),
             Event::AttachingDefault => lines.print("Enabling default SPI flash mode..."),
-            Event::ConfiguringFlash => lines.print("Configuring flash size..."),
-            Event::FlashSizeDetected { label, .. } => match self.job.command {
-                "read-flash" => lines.print(&format!("Detected flash size: {label}")),
-                "erase-region" => lines.print(&format!("Auto-detected flash size: {label}")),
-                _ if self.job.detects_size => {
-                    lines.print(&format!("Auto-detected flash size: {label}"));
-                }
-                _ => {}
+            Event::ConfiguringFlash => match self.job.command {
+                // Told when the size is known, or not at all.
+                "erase-flash" | "erase-region" => {}
+                "read-flash" if self.job.all => {}
+                _ => self.configuring(),
             },
+            Event::FlashSizeDetected { label, .. } => {
+                if self.job.all {
+                    lines.print(&format!("Detected flash size: {label}"));
+                }
+                match self.job.command {
+                    "read-flash" if self.job.all => self.configuring(),
+                    "erase-region" => self.size = Some(label),
+                    _ => {}
+                }
+                if self.job.detects_size {
+                    self.lines
+                        .print(&format!("Auto-detected flash size: {label}"));
+                }
+            }
             Event::HeaderPatched {
                 parameters,
                 digest_updated,
@@ -438,6 +495,7 @@ impl ui::Screen for Screen {
                 lines.print(&format!(
                     "Flash will be erased from {start:#010x} to {end:#010x}..."
                 ));
+                lines.print("Erasing flash...");
             }
             Event::Unchanged {
                 address,
@@ -459,6 +517,9 @@ impl ui::Screen for Screen {
                 ..
             } => {
                 let seconds = elapsed.as_secs_f64();
+                if let Some(compressed) = compressed {
+                    lines.print(&format!("Compressed {bytes} bytes to {compressed}..."));
+                }
                 let sent = compressed
                     .map(|compressed| format!(" ({compressed} compressed)"))
                     .unwrap_or_default();
@@ -526,8 +587,15 @@ impl ui::Screen for Screen {
             Event::Erasing { range: None } => {
                 lines.print("Erasing flash memory (this may take a while)...");
             }
-            Event::Erasing { range: Some(_) } => lines
-                .print("Erasing flash memory region (this may take a while depending on size)..."),
+            Event::Erasing { range: Some(_) } => {
+                lines.print(
+                    "Erasing flash memory region (this may take a while depending on size)...",
+                );
+                if let Some(label) = self.size.take() {
+                    lines.print("Configuring flash size...");
+                    lines.print(&format!("Auto-detected flash size: {label}"));
+                }
+            }
             Event::Erased { range, elapsed } => {
                 let what = if range.is_some() {
                     "memory region"
@@ -557,6 +625,15 @@ impl ui::Screen for Screen {
                     }
                     Leaving::WatchdogReset => lines.print("Hard resetting with a watchdog..."),
                     Leaving::SoftReset => lines.print("Soft resetting..."),
+                    // The line that others wait for, and what is true.
+                    Leaving::InLoader if self.job.hard_reset => {
+                        lines.print("Hard resetting via RTS pin...");
+                        let port = self.not_reset.take().unwrap_or_default();
+                        lines.note(&format!(
+                            "{} has no RTS: the chip was not reset and stays in its loader.",
+                            escape(&port)
+                        ));
+                    }
                     Leaving::InLoader if self.job.stays_in_stub => {
                         lines.print("Staying in flasher stub.");
                     }
@@ -659,11 +736,27 @@ impl ui::Screen for Screen {
                 ));
             }
             error => {
-                self.lines.fatal(&fatal(error));
+                let text = fatal(self.chip, error);
+                self.lines.fatal(&text);
             }
         }
         code
     }
+}
+
+/// An image that is for something else than the chip.
+fn mismatch(chip: &str, file: &str, reason: &str) -> String {
+    let file = escape(file);
+    if reason.starts_with("is an image for") {
+        format!("'{file}' is not an {chip} image")
+    } else {
+        format!("'{file}' {}", escape(reason))
+    }
+}
+
+/// Whether a port is a plain TCP connection.
+fn is_stream(port: &str) -> bool {
+    port.starts_with("socket:") || port.starts_with("tcp:")
 }
 
 fn pairs(lines: &mut Lines, command: &str, message: &str) -> u8 {
@@ -676,7 +769,7 @@ fn pairs(lines: &mut Lines, command: &str, message: &str) -> u8 {
 }
 
 /// What the predecessor says of an error.
-fn fatal(error: &Error) -> String {
+fn fatal(chip: &str, error: &Error) -> String {
     let Error::Session(error) = error else {
         return match error {
             Error::NoPort { tried } => format!(
@@ -713,11 +806,12 @@ fn fatal(error: &Error) -> String {
              flash. Change the flash_size argument or flashing address.",
             escape(file)
         ),
-        LoaderError::ImageMismatch { file, reason } => format!(
-            "'{}' {}. Use --force to flash anyway.",
-            escape(file),
-            escape(reason)
-        ),
+        LoaderError::ImageMismatch { file, reason } => {
+            format!(
+                "{}. Use --force to flash anyway.",
+                mismatch(chip, file, reason)
+            )
+        }
         LoaderError::VerifyFailed { .. } => "MD5 of file does not match data in flash!".to_owned(),
         LoaderError::Differs { .. } => "Verification failed.".to_owned(),
         LoaderError::Link(LinkError::NotFound { port }) => not_open(
@@ -725,6 +819,9 @@ fn fatal(error: &Error) -> String {
             "No such file or directory",
             "Check if the port is correct and ESP connected",
         ),
+        LoaderError::Link(
+            error @ (LinkError::Connect { port, .. } | LinkError::BadAddress { url: port, .. }),
+        ) => not_open(port, &chain(error), ""),
         LoaderError::Link(error @ LinkError::Busy { port, .. }) => not_open(
             port,
             &error.to_string(),
@@ -773,8 +870,14 @@ pub fn failure(error: &LoaderError) -> String {
 }
 
 fn not_open(port: &str, reason: &str, hint: &str) -> String {
+    let hint = if hint.is_empty() {
+        String::new()
+    } else {
+        format!("\nHint: {hint}\n")
+    };
     format!(
-        "Could not open {port}, the port is busy or doesn't exist.\n({})\n\nHint: {hint}\n",
+        "Could not open {}, the port is busy or doesn't exist.\n({})\n{hint}",
+        escape(port),
         escape(reason)
     )
 }
@@ -794,10 +897,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     escape(&text).into_owned()
 }
 
+/// A sentence begins with a capital letter, unless its first word is a name of something.
 fn capitalized(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
+        Some(first) if word.chars().all(|c| c.is_ascii_lowercase()) => {
+            first.to_uppercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
     }
 }

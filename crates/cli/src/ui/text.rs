@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guru_loader::{DeviceInfo, Event, Leaving, Progress, Severity, Step};
+use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Severity, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Style;
@@ -94,7 +94,8 @@ impl Text {
             return;
         }
         let tenth = progress.done.min(total) * 10 / total;
-        if self.told == Some((progress.step, tenth)) {
+        // What begins is told already.
+        if tenth == 0 || self.told == Some((progress.step, tenth)) {
             return;
         }
         self.told = Some((progress.step, tenth));
@@ -319,6 +320,8 @@ impl Screen for Text {
                 Leaving::SoftReset => "The application was started.",
                 Leaving::InLoader => "The chip stays in its loader.",
             }),
+            // Nobody minds these.
+            Event::Notice(Notice::Slow { seconds: 0..10, .. }) => {}
             Event::Notice(notice) => {
                 let text = escape(&notice.to_string()).into_owned();
                 match notice.severity() {
@@ -404,7 +407,7 @@ impl Screen for Text {
                 }
                 self.line("Ctrl-C stops it.");
             }
-            Message::SimulatorEvent { what } => self.line(&escape(what)),
+            Message::SimulatorEvent { text, .. } => self.line(&escape(text)),
         }
     }
 
