@@ -5,11 +5,22 @@
 #![expect(clippy::print_stdout, reason = "an example talks to its user")]
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use guru_link::Cancel;
 use guru_sim::{Endpoint, SimOptions, serve};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (url, endpoint) = match arguments[..] {

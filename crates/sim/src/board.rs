@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guru_chip::{Chip, Watchdogs};
+use guru_chip::{Bits, Chip, Quirk, Revision, Watchdogs};
 use guru_link::Instant;
 
 use crate::flash::{Nor, Work};
@@ -65,15 +65,53 @@ impl Board {
         }
     }
 
-    /// The chip was reset. `supply` lost: the flash and the always-on registers start anew too.
-    pub fn reset(&mut self, supply: bool) {
+    /// The chip was reset. After a reset by its pin, or of its supply, nothing is left of memory
+    /// and of the always-on registers.
+    pub fn reset(&mut self, all: bool) {
         self.spi = Spi::new(&self.chip.spi);
         self.watchdog = self.chip.watchdogs.as_ref().map(Watchdog::new);
-        if supply {
+        if all {
             self.memory.clear();
             self.force_download = 0;
-            self.nor.power_cycle();
         }
+    }
+
+    /// Whether the flash of this chip has no supply in the loader until a client switches it on:
+    /// ESP32-P4 v3.1 and v3.2, the latter unless an eFuse says otherwise.
+    pub fn starts_without_flash(&self, revision: Revision) -> bool {
+        let by_efuse = || {
+            let bits = self.named_bits("download_xpd");
+            bits.is_some_and(|bits| self.words.get(bits) != 0)
+        };
+        self.chip.quirks.contains(&Quirk::FlashPowerUp)
+            && (revision == Revision::new(3, 1) || revision == Revision::new(3, 2) && !by_efuse())
+    }
+
+    /// The flash gets its supply when its pads are on and both bits that force it on are set.
+    fn watch_flash_supply(&mut self) {
+        if self.nor.has_supply() || !self.chip.quirks.contains(&Quirk::FlashPowerUp) {
+            return;
+        }
+        let value = |name| {
+            let bits = self.named_bits(name)?;
+            let mask = u32::MAX >> (32 - u32::from(bits.width));
+            let value = self.memory.read_word(bits.addr) >> bits.lsb & mask;
+            Some((value, mask))
+        };
+        let pads = value("flash_pads").is_some_and(|(value, _)| value != 0);
+        let forced = value("flash_on").is_some_and(|(value, mask)| value == mask);
+        if pads && forced {
+            self.nor.set_supply(true);
+        }
+    }
+
+    fn named_bits(&self, name: &str) -> Option<Bits> {
+        let found = self
+            .chip
+            .named_bits
+            .iter()
+            .find(|(known, _)| *known == name);
+        found.map(|(_, bits)| *bits)
     }
 
     /// When a watchdog resets the chip.
@@ -162,6 +200,7 @@ impl Board {
             return None;
         }
         self.memory.write(address, &value.to_le_bytes());
+        self.watch_flash_supply();
         None
     }
 

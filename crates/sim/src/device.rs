@@ -309,6 +309,20 @@ impl Device {
         self.rate_follows = true;
     }
 
+    /// Resets the chip by its pin, into its loader or from flash, as a whole reset sequence on the
+    /// control lines would.
+    pub fn pulse_reset(&mut self, now: Instant, download: bool) {
+        self.advance(now);
+        self.stop();
+        self.boot_at = None;
+        let cause = if self.usb == UsbMode::Jtag {
+            Cause::Usb
+        } else {
+            Cause::Pin
+        };
+        self.boot(cause, download || self.boot_pin_held);
+    }
+
     /// A new client: the chip is reset before it can see anything, and what an earlier client
     /// left on the wires is gone.
     pub fn restart(&mut self, now: Instant) {
@@ -635,7 +649,9 @@ impl Device {
     /// The chip starts.
     fn boot(&mut self, cause: Cause, download: bool) {
         self.stats.resets += 1;
-        self.board.reset(matches!(cause, Cause::Power));
+        self.board.reset(matches!(cause, Cause::Power | Cause::Pin));
+        let off = download && self.board.starts_without_flash(self.revision);
+        self.board.nor.set_supply(!off);
         self.loader = Loader::new(&self.board, self.revision, self.secure_download);
         self.receiver = Receiver::new();
         self.ring.clear();
@@ -693,6 +709,7 @@ impl Device {
     fn lose_power(&mut self) {
         self.stop();
         self.board.reset(true);
+        self.board.nor.power_cycle();
         let at = self.now + POWER_AWAY.as_nanos() as u64;
         self.boot_at = Some((at, Cause::Power));
         self.events.push(Event::PowerLost);
@@ -733,7 +750,7 @@ impl Device {
 
     /// Sends bytes to the host.
     fn say(&mut self, bytes: Vec<u8>) {
-        if self.to_host.pending() > MAX_UNREAD {
+        if !self.connected || self.to_host.pending() > MAX_UNREAD {
             return;
         }
         let (baud, byte) = match self.usb {

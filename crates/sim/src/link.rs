@@ -243,7 +243,9 @@ fn port_info(options: &SimOptions) -> PortInfo {
             baud: uart,
             network: false,
             latency: options.latency * 2,
-            safe_baud: None,
+            safe_baud: guru_chip::adapter(vendor, product)
+                .filter(|_| uart)
+                .and_then(|adapter| adapter.max_baud),
         },
     }
 }

@@ -482,3 +482,42 @@ fn a_new_baud_rate_holds_behind_the_answer() {
         assert_eq!(host.collect(Duration::from_millis(200)).len(), 0);
     });
 }
+
+/// ESP32-P4 v3.1 leaves its flash without supply until a client has switched it on.
+#[test]
+fn the_flash_of_a_p4_must_be_powered_first() {
+    for (revision, powered) in [("3.0", true), ("3.1", false)] {
+        let mut host = Host::synced(&format!("sim://esp32p4?rev={revision}"));
+        host.attach();
+        let id = host.spi(0x9F, None, &[], 24);
+        assert_eq!(id == 0x16_40EF, powered, "{revision}: {id:#x}");
+        let chip = host.chip();
+        for (name, value) in [("flash_pads", 1), ("flash_on", 3)] {
+            let bits = chip.named_bits.iter().find(|(known, _)| *known == name);
+            host.write_reg(bits.unwrap().1.addr, value);
+        }
+        assert_eq!(host.spi(0x9F, None, &[], 24), 0x16_40EF);
+    }
+}
+
+#[test]
+fn secure_download_mode_leaves_few_commands() {
+    for chip in CHIPS
+        .iter()
+        .filter(|chip| !chip.rom.secure_commands.is_empty())
+    {
+        let mut host = Host::synced(&format!("sim://{}?secure-download", chip.id));
+        let info = host.ask(&Command::GetSecurityInfo).unwrap();
+        let info = SecurityInfo::decode(&info).unwrap();
+        assert!(info.flags.secure_download(), "{}", chip.id);
+        host.send(&Command::ReadReg {
+            address: chip.uart.date,
+        });
+        let answer = host.answer().unwrap();
+        assert_eq!(answer.opcode, 0x14, "{}", chip.id);
+        assert_eq!(host.split(answer).unwrap_err(), ErrorCode::INVALID_FORMAT);
+        host.ask(&Command::SpiAttach { pins: 0 }).unwrap();
+        host.begin(0x1000, 1, 0x400, 0).unwrap();
+        host.data(0, &[1; 1024]).unwrap();
+    }
+}

@@ -17,6 +17,7 @@ pub struct Nor {
     volatile_status: bool,
     reset_enabled: bool,
     powered_down: bool,
+    supplied: bool,
     four_byte_mode: bool,
     busy_until: Instant,
     faults: Faults,
@@ -94,6 +95,7 @@ impl Nor {
             volatile_status: false,
             reset_enabled: false,
             powered_down: false,
+            supplied: true,
             four_byte_mode: false,
             busy_until: Instant::default(),
             faults: Faults::default(),
@@ -141,7 +143,7 @@ impl Nor {
     /// that drives nothing leaves the line high.
     pub fn transact(&mut self, now: Instant, sent: &[u8], received: &mut [u8]) -> Option<Work> {
         received.fill(0xFF);
-        if self.faults.absent {
+        if self.faults.absent || !self.supplied {
             return None;
         }
         let (command, rest) = sent.split_first()?;
@@ -225,14 +227,27 @@ impl Nor {
 
     /// Sets the write enable latch, as command 06 does.
     pub(crate) fn enable_write(&mut self, now: Instant) {
-        if !self.is_busy(now) && !self.powered_down && !self.faults.absent {
+        if !self.is_busy(now) && self.answers() {
             self.write_enabled = true;
         }
     }
 
     /// Whether reads and writes can work at all.
     pub(crate) fn answers(&self) -> bool {
-        !self.faults.absent && !self.powered_down
+        self.supplied && !self.faults.absent && !self.powered_down
+    }
+
+    /// Whether the part has its supply.
+    pub(crate) fn has_supply(&self) -> bool {
+        self.supplied
+    }
+
+    /// Switches the part's supply.
+    pub(crate) fn set_supply(&mut self, on: bool) {
+        if on != self.supplied {
+            self.supplied = on;
+            self.power_cycle();
+        }
     }
 
     /// When the operation under way ends.

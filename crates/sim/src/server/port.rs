@@ -2,7 +2,6 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use guru_link::Lines;
 use guru_link::rfc2217::{ModemState, Purge, Server, ServerEvent};
 
 /// How long a client may take no byte before it counts as gone.
@@ -12,7 +11,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Input {
     Data(Vec<u8>),
     Baud(u32),
-    Lines(Lines),
+    /// A reset, into the loader or from flash.
+    Reset {
+        download: bool,
+    },
     /// Drop what is on its way to the client.
     Purge,
 }
@@ -86,9 +88,17 @@ impl Port for TcpPort {
 }
 
 /// A TCP connection that carries RFC 2217.
+///
+/// Control lines that are set one message at a time, with waits of up to 100 ms in between, are too
+/// slow for the circuit of a board. As the servers of the field do, this one does not follow each
+/// edge but runs the whole sequence that is meant: DTR asserted resets into the loader, RTS
+/// released outside of that resets into the application.
 pub(super) struct Rfc2217Port {
     tcp: TcpPort,
     server: Server,
+    /// DTR is asserted: a reset into the loader has been done.
+    in_sequence: bool,
+    rts: bool,
 }
 
 impl Rfc2217Port {
@@ -96,6 +106,8 @@ impl Rfc2217Port {
         let mut port = Self {
             tcp: TcpPort::new(stream)?,
             server: Server::new(115_200),
+            in_sequence: false,
+            rts: false,
         };
         port.server.set_modem_state(ModemState {
             cts: true,
@@ -104,6 +116,21 @@ impl Rfc2217Port {
         });
         port.flush()?;
         Ok(port)
+    }
+
+    /// The reset that an edge of DTR means.
+    fn set_dtr(&mut self, level: bool) -> Option<Input> {
+        let starts = level && !self.in_sequence;
+        self.in_sequence = level;
+        // Both lines asserted as a port is opened mean nothing.
+        (starts && self.rts).then_some(Input::Reset { download: true })
+    }
+
+    /// The reset that an edge of RTS means.
+    fn set_rts(&mut self, level: bool) -> Option<Input> {
+        let falls = self.rts && !level;
+        self.rts = level;
+        (falls && !self.in_sequence).then_some(Input::Reset { download: false })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -126,8 +153,14 @@ impl Port for Rfc2217Port {
             inputs.push(match event {
                 ServerEvent::Data(data) => Input::Data(data),
                 ServerEvent::Baud(baud) => Input::Baud(baud),
-                ServerEvent::Dtr(level) => Input::Lines(Lines::dtr(level)),
-                ServerEvent::Rts(level) => Input::Lines(Lines::rts(level)),
+                ServerEvent::Dtr(level) => match self.set_dtr(level) {
+                    Some(reset) => reset,
+                    None => continue,
+                },
+                ServerEvent::Rts(level) => match self.set_rts(level) {
+                    Some(reset) => reset,
+                    None => continue,
+                },
                 ServerEvent::Purge(Purge::Receive | Purge::Both) => Input::Purge,
                 _ => continue,
             });

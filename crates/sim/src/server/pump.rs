@@ -103,7 +103,7 @@ impl Pump {
                 self.device.write(now, &data);
             }
             Input::Baud(baud) => self.device.set_baud(now, baud),
-            Input::Lines(lines) => self.device.set_lines(now, lines),
+            Input::Reset { download } => self.device.pulse_reset(now, download),
             Input::Purge => self.device.discard(),
         }
     }

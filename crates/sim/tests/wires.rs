@@ -1,0 +1,334 @@
+//! Resets, boot logs, baud rates, watchdogs: what happens on the wires.
+
+mod host;
+
+use std::time::Duration;
+
+use guru_chip::{CHIPS, Quirk, Revision};
+use guru_link::{Cancel, Link, LinkError, ResetSequence, block_on};
+use guru_sim::{Event, SimLink, SimOptions};
+use guru_wire::Command;
+use host::{Host, noise};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn listen_at_log_rate(host: &mut Host) -> String {
+    let baud = host.chip().rom.log_baud;
+    host.set_baud(baud);
+    let text = host.listen(Duration::from_millis(300));
+    host.set_baud(115_200);
+    text
+}
+
+#[test]
+fn each_reset_sequence_leads_every_chip_into_its_loader() {
+    let delay = Duration::from_millis(50);
+    for chip in CHIPS {
+        for sequence in [
+            ResetSequence::classic(delay),
+            ResetSequence::unix_tight(delay),
+        ] {
+            let mut host = Host::open(&format!("sim://{}?boot=app", chip.id));
+            block_on(sequence.play(&mut host.link)).unwrap();
+            let log = listen_at_log_rate(&mut host);
+            let mode = chip.rom.boot_mode(Revision(u16::MAX), true).unwrap();
+            assert!(log.contains(mode.name), "{}: {log}", chip.id);
+            host.sync();
+        }
+    }
+}
+
+#[test]
+fn a_hard_reset_boots_the_application() {
+    for chip in CHIPS {
+        let mut host = Host::synced(&format!("sim://{}", chip.id));
+        host.link.take_events();
+        host.reset();
+        let log = listen_at_log_rate(&mut host);
+        let mode = chip.rom.boot_mode(Revision(u16::MAX), false).unwrap();
+        assert!(log.contains(mode.name), "{}: {log}", chip.id);
+        let reset = host.link.take_events().remove(0);
+        assert!(matches!(
+            reset,
+            Event::Reset {
+                download: false,
+                ..
+            }
+        ));
+        host.send(&Command::Sync);
+        assert_eq!(host.collect(SECOND).len(), 0, "{}", chip.id);
+    }
+}
+
+#[test]
+fn both_lines_asserted_leave_the_chip_alone() {
+    let mut host = Host::synced("sim://esp32c3");
+    host.lines(true, true);
+    host.lines(false, false);
+    host.sync();
+}
+
+#[test]
+fn without_the_wait_for_en_the_boot_pin_comes_too_late() {
+    let mut host = Host::open("sim://esp32c3?boot=app");
+    host.lines(false, true);
+    block_on(host.link.sleep(Duration::from_millis(100))).unwrap();
+    host.lines(false, false);
+    block_on(host.link.sleep(Duration::from_millis(10))).unwrap();
+    host.lines(true, false);
+    block_on(host.link.sleep(Duration::from_millis(50))).unwrap();
+    assert!(host.listen(SECOND).contains("SPI_FAST_FLASH_BOOT"));
+}
+
+#[test]
+fn the_boot_log_is_that_of_the_revision() {
+    for (revision, build) in [
+        ("0.0", "esp32c3-20200918"),
+        ("0.4", "esp32c3-api1-20210207"),
+    ] {
+        let mut host = Host::open(&format!("sim://esp32c3?rev={revision}"));
+        let log = host.listen(SECOND);
+        assert!(log.contains(build), "{log}");
+        assert!(
+            log.contains("rst:0x1 (POWERON),boot:0x5 (DOWNLOAD"),
+            "{log}"
+        );
+        assert!(log.ends_with("waiting for download\r\n"), "{log}");
+    }
+}
+
+#[test]
+fn an_empty_flash_is_complained_about_again_and_again() {
+    let mut host = Host::open("sim://esp32c3?boot=app");
+    let log = host.listen(SECOND);
+    assert!(
+        log.matches("invalid header: 0xffffffff").count() > 5,
+        "{log}"
+    );
+}
+
+#[test]
+fn an_image_in_flash_is_loaded_line_by_line() {
+    let mut host = Host::open("sim://esp32c3");
+    let mut image = vec![0xE9, 2, 2, 0x2F, 0x10, 0, 0x38, 0x40];
+    image.resize(24, 0);
+    for (address, len) in [(0x3FCD_0000_u32, 8_u32), (0x4038_0000, 4)] {
+        image.extend(address.to_le_bytes());
+        image.extend(len.to_le_bytes());
+        image.extend(vec![0; len as usize]);
+    }
+    host.link.flash().load(0, &image);
+    host.reset();
+    let log = host.listen(SECOND);
+    assert!(log.contains("mode:DIO, clock div:1"), "{log}");
+    assert!(log.contains("load:0x3fcd0000,len:0x8"), "{log}");
+    assert!(log.contains("load:0x40380000,len:0x4"), "{log}");
+    assert!(log.contains("entry 0x40380010"), "{log}");
+    assert!(host.link.take_events().contains(&Event::AppNotExecuted));
+}
+
+#[test]
+fn any_baud_rate_is_found_by_sync() {
+    for baud in [9600, 74_880, 115_200, 230_400, 921_600] {
+        for chip in CHIPS {
+            let mut host = Host::open(&format!("sim://{}", chip.id));
+            host.listen(SECOND);
+            host.set_baud(baud);
+            host.sync();
+            host.read_reg(chip.uart.date);
+        }
+    }
+}
+
+#[test]
+fn a_rate_that_does_not_match_gives_garbage_both_ways() {
+    let mut host = Host::synced("sim://esp32c3");
+    host.set_baud(57_600);
+    let commands = host.link.stats().commands;
+    for _ in 0..3 {
+        host.send(&Command::Sync);
+    }
+    assert!(host.collect(SECOND).is_empty());
+    assert_eq!(host.link.stats().commands, commands);
+    // The chip's answer at its own rate is not understood either.
+    host.set_baud(115_200);
+    host.send(&Command::Sync);
+    block_on(host.link.sleep(Duration::from_millis(6))).unwrap();
+    host.set_baud(57_600);
+    let deadline = host.link.now() + SECOND;
+    let mut bytes = [0; 256];
+    let len = block_on(host.link.read(&mut bytes, deadline)).unwrap();
+    assert!(len > 0);
+    assert!(!bytes[..len].starts_with(&[0xC0, 1, 8]));
+}
+
+#[test]
+fn the_divider_tells_the_crystal() {
+    for (url, mhz) in [
+        ("sim://esp32c3", 40.0),
+        ("sim://esp8266", 26.0),
+        ("sim://esp8266?crystal=40", 40.0),
+        ("sim://esp32?crystal=26", 26.0),
+    ] {
+        let mut host = Host::synced(url);
+        let guru_chip::Crystal::Estimated { divisor, .. } = host.chip().crystal else {
+            continue;
+        };
+        let clkdiv = host.read_reg(host.chip().uart.clkdiv) & 0xF_FFFF;
+        let estimate = 115_200.0 * f64::from(clkdiv) / 1e6 / f64::from(divisor);
+        assert!((estimate - mhz).abs() < 1.0, "{url}: {estimate}");
+    }
+}
+
+/// The ESP32's ROM divides a clock that it has measured against an oscillator that drifts. A
+/// client has to compute as the ROM does.
+#[test]
+fn a_drifted_oscillator_spoils_a_rate_that_was_not_scaled() {
+    let chip = guru_chip::by_id("esp32").unwrap();
+    let bits = |name| {
+        let found = chip.named_bits.iter().find(|(known, _)| *known == name);
+        found.unwrap().1
+    };
+    for scaled in [false, true] {
+        let mut host = Host::synced("sim://esp32?fault=drift:%2B7%25");
+        assert!(chip.quirks.contains(&Quirk::BaudFromRtcCalibration));
+        let mut value = |name| {
+            let bits = bits(name);
+            let word = host.read_reg(bits.addr) >> bits.lsb;
+            u64::from(word) & ((1 << bits.width) - 1)
+        };
+        let believed = value("rtc_calibration") * 15_625 * value("ck8m") / 40;
+        assert!(believed.abs_diff(42_800_000) < 100_000, "{believed}");
+        let new = if scaled {
+            (921_600 * believed / 40_000_000) as u32
+        } else {
+            921_600
+        };
+        host.ask(&Command::ChangeBaudrate { new, old: 0 }).unwrap();
+        host.set_baud(921_600);
+        host.collect(Duration::from_millis(50));
+        host.send(&Command::ReadReg {
+            address: 0x3FF4_0078,
+        });
+        assert_eq!(host.collect(SECOND).is_empty(), !scaled);
+    }
+}
+
+#[test]
+fn usb_serial_jtag_resets_by_its_own_rules() {
+    let mut host = Host::open("sim://esp32c3?usb=jtag&boot=app");
+    let usb = host.link.info().usb.clone().unwrap();
+    assert_eq!((usb.vendor, usb.product), (0x303A, 0x1001));
+    assert!(!host.link.info().capabilities.baud);
+    block_on(ResetSequence::usb_serial_jtag().play(&mut host.link)).unwrap();
+    let log = host.listen(Duration::from_millis(100));
+    assert!(log.contains("USB_UART_CHIP_RESET"), "{log}");
+    assert!(log.contains("waiting for download"), "{log}");
+    // The rate has no effect.
+    host.set_baud(9600);
+    host.sync();
+    block_on(ResetSequence::hard(true).play(&mut host.link)).unwrap();
+    assert!(host.listen(SECOND).contains("SPI_FAST_FLASH_BOOT"));
+}
+
+/// Watchdogs that nobody silences end a session over USB-Serial/JTAG.
+#[test]
+fn watchdogs_bite_over_usb_unless_silenced() {
+    for silenced in [false, true] {
+        let mut host = Host::open("sim://esp32c3?usb=jtag");
+        host.sync();
+        let dogs = host.chip().watchdogs.as_ref().unwrap();
+        if silenced {
+            host.write_reg(dogs.protect, dogs.key);
+            host.write_reg(dogs.config0, 0);
+            host.write_reg(dogs.protect, 0);
+            let swd = dogs.swd.as_ref().unwrap();
+            host.write_reg(swd.protect, swd.key);
+            host.write_reg(swd.config, 1 << swd.auto_feed);
+            host.write_reg(swd.protect, 0);
+        }
+        let log = host.listen(Duration::from_secs(60));
+        assert_eq!(log.is_empty(), silenced, "{log}");
+    }
+}
+
+#[test]
+fn the_watchdog_resets_when_it_is_told_to() {
+    for chip in CHIPS {
+        let Some(dogs) = chip.watchdogs.as_ref().filter(|dogs| dogs.can_reset) else {
+            continue;
+        };
+        let mut host = Host::synced(&format!("sim://{}", chip.id));
+        // Locked registers do not change.
+        host.write_reg(dogs.config1, 2000);
+        assert_eq!(host.read_reg(dogs.config1), 0);
+        host.write_reg(dogs.protect, dogs.key);
+        host.write_reg(dogs.config1, 2000);
+        host.write_reg(dogs.config0, 1 << 31 | 5 << 28 | 1 << 8 | 2);
+        host.write_reg(dogs.protect, 0);
+        let log = host.listen(SECOND);
+        assert!(log.contains(chip.rom.resets.watchdog), "{}: {log}", chip.id);
+        assert!(log.contains("BOOT"), "{}: {log}", chip.id);
+    }
+}
+
+#[test]
+fn noise_between_packets_does_no_harm() {
+    let mut host = Host::synced("sim://esp32c3");
+    let mut noise = noise(300, 9);
+    noise.retain(|byte| *byte != 0xC0);
+    block_on(host.link.write(&noise)).unwrap();
+    let address = host.chip().uart.date;
+    assert_ne!(host.read_reg(address), 0);
+}
+
+/// The ring of the ROM is not bounded by anything but the host's restraint.
+#[test]
+fn what_comes_during_an_erase_beyond_the_buffer_is_lost() {
+    let mut host = Host::synced("sim://esp32c3");
+    host.attach();
+    host.link.take_events();
+    host.send(&Command::FlashBegin(host.words(0x1000, 1, 0x400, 0)));
+    for _ in 0..20 {
+        host.send(&Command::ReadReg {
+            address: 0x6000_007C,
+        });
+    }
+    let answers = host.collect(SECOND);
+    assert!(answers.len() < 21, "{}", answers.len());
+    assert!(host.link.stats().lost_bytes > 0);
+    assert!(
+        host.link
+            .take_events()
+            .iter()
+            .any(|event| matches!(event, Event::Overflow { .. }))
+    );
+}
+
+#[test]
+fn a_block_takes_as_long_as_the_line_and_the_flash_need() {
+    let mut host = Host::synced("sim://esp32c3");
+    host.attach();
+    let begun = host.link.now();
+    host.begin(0x1_0000, 64, 0x400, 0).unwrap();
+    // 16 sectors of 45 ms.
+    let erase = host.link.now() - begun;
+    assert!(erase > Duration::from_millis(720), "{erase:?}");
+    assert!(erase < Duration::from_millis(750), "{erase:?}");
+    let begun = host.link.now();
+    host.data(0, &[0x5A; 1024]).unwrap();
+    // 1058 bytes at 115200 baud are 92 ms; programming 32 pieces, 3.5 ms.
+    let block = host.link.now() - begun;
+    assert!(block > Duration::from_millis(95), "{block:?}");
+    assert!(block < Duration::from_millis(105), "{block:?}");
+}
+
+#[test]
+fn a_cancelled_wait_ends() {
+    let cancel = Cancel::default();
+    let options: SimOptions = "sim://esp32c3".parse().unwrap();
+    let mut link = SimLink::new(&options, cancel.clone()).unwrap();
+    cancel.cancel();
+    let error = block_on(link.sleep(SECOND)).unwrap_err();
+    assert!(matches!(error, LinkError::Cancelled));
+}
