@@ -150,23 +150,30 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
-    /// After a reconnection: the flash is connected as before.
-    pub(crate) async fn attach_again(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+    /// Tells the ROM once more how much flash it may touch.
+    pub(crate) async fn retell_size(&mut self) -> Result<(), Error> {
         let Some(flash) = &mut self.flash else {
             return Ok(());
         };
-        // Nothing is told until it is told again, and what is known stays known if this fails.
         flash.told = None;
-        let wanted = flash.wanted;
+        match flash.wanted {
+            Some(size) => self.tell_size(size).await,
+            None => Ok(()),
+        }
+    }
+
+    /// After a reconnection: the flash is connected as before.
+    pub(crate) async fn attach_again(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
+        // What is known stays known if this fails.
+        let Some(flash) = &self.flash else {
+            return Ok(());
+        };
         let connection = flash.connection;
         self.connect_pins(connection, &mut |_| {}).await?;
         if !self.device.secure_download {
             self.wake_flash(connection, observer).await?;
         }
-        match wanted {
-            Some(size) => self.tell_size(size).await,
-            None => Ok(()),
-        }
+        self.retell_size().await
     }
 
     async fn connect_pins(

@@ -1,6 +1,6 @@
 //! Compression on a thread of its own, so that the line never waits for it.
 
-use std::io;
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +10,11 @@ use std::thread;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use guru_image::Contents;
+
+use crate::Error;
+
+/// Bytes read from a file at a time.
+const CHUNK: usize = 32 * 1024;
 
 /// One stream to compress.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ pub(crate) struct Work {
 /// memory stays bounded.
 #[derive(Debug)]
 pub(crate) struct Compressor {
-    results: Receiver<(usize, io::Result<Option<Vec<u8>>>)>,
+    results: Receiver<Compressed>,
     /// The first stream that is still wanted.
     wanted: Arc<AtomicUsize>,
 }
@@ -41,18 +46,21 @@ impl Compressor {
 
     /// The zlib stream of work `index`; `None` when it would not be smaller than its contents.
     /// Work before `index` is given up.
-    pub fn take(&mut self, index: usize) -> io::Result<Option<Vec<u8>>> {
+    pub fn take(&mut self, index: usize) -> Result<Option<Vec<u8>>, Error> {
         self.wanted.store(index, Ordering::Relaxed);
         for (done, result) in &self.results {
             if done == index {
                 return result;
             }
         }
-        Err(io::Error::other("the compression thread has stopped"))
+        Err(Error::NotPossible(
+            "the compression thread has stopped".to_owned(),
+        ))
     }
 }
 
-type Compressed = (usize, io::Result<Option<Vec<u8>>>);
+/// Number of the work, and its zlib stream if that is smaller than its contents.
+type Compressed = (usize, Result<Option<Vec<u8>>, Error>);
 
 fn run(work: &[Work], results: &SyncSender<Compressed>, wanted: &AtomicUsize) {
     for (index, work) in work.iter().enumerate() {
@@ -66,15 +74,19 @@ fn run(work: &[Work], results: &SyncSender<Compressed>, wanted: &AtomicUsize) {
     }
 }
 
-fn compress(work: &Work) -> io::Result<Option<Vec<u8>>> {
+fn compress(work: &Work) -> Result<Option<Vec<u8>>, Error> {
+    let failed = |error| Error::NotPossible(format!("compression failed: {error}"));
     let limit = work.range.len();
-    let mut reader = work
-        .contents
-        .reader(work.range.clone())
-        .map_err(io::Error::other)?;
     let mut encoder = ZlibEncoder::new(Vec::with_capacity(limit / 2), Compression::best());
-    io::copy(&mut reader, &mut encoder)?;
-    let stream = encoder.finish()?;
+    let mut chunk = vec![0; CHUNK];
+    let mut at = work.range.start;
+    while at < work.range.end {
+        let count = CHUNK.min((work.range.end - at) as usize);
+        work.contents.read_at(at, &mut chunk[..count])?;
+        encoder.write_all(&chunk[..count]).map_err(failed)?;
+        at += count as u32;
+    }
+    let stream = encoder.finish().map_err(failed)?;
     Ok((stream.len() < limit).then_some(stream))
 }
 

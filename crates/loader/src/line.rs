@@ -10,13 +10,17 @@ const RATES: [u32; 8] = [
 /// Faults at one rate after which a lower one is tried.
 const FAULTS_PER_RATE: u32 = 12;
 
+/// Block size on a line that is not trusted, in bytes; the one that every ROM's documentation names.
+const CAREFUL_BLOCK: u32 = 0x400;
+
 /// What the faults so far make of the work that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineState {
     /// Longest stream, in bytes.
     pub max_stream: u32,
-    /// Whether data may go compressed: a compressed stream must begin again after any fault.
-    pub compress: bool,
+    /// Whether data may go compressed and in large blocks: a compressed stream must begin again
+    /// after any fault, and a large block is hit by one more often.
+    pub trusted: bool,
     /// Faults when the present baud rate was set.
     pub faults_at_rate: u32,
     /// How many times longer than usual a silent chip is waited for: it may be a slow flash.
@@ -27,7 +31,7 @@ impl Default for LineState {
     fn default() -> Self {
         Self {
             max_stream: MAX_STREAM,
-            compress: true,
+            trusted: true,
             faults_at_rate: 0,
             patience: 1,
         }
@@ -37,8 +41,8 @@ impl Default for LineState {
 impl LineState {
     /// After a stream was lost: shorter ones, and raw. Says whether that is new.
     pub fn trust_less(&mut self) -> bool {
-        let was_trusted = self.compress;
-        self.compress = false;
+        let was_trusted = self.trusted;
+        self.trusted = false;
         self.max_stream = (self.max_stream / 4).max(SECTOR) / SECTOR * SECTOR;
         was_trusted
     }
@@ -46,8 +50,17 @@ impl LineState {
     /// After a stream went through: longer ones, and in the end compressed again.
     pub fn trust_more(&mut self) {
         self.max_stream = self.max_stream.saturating_mul(2).min(MAX_STREAM);
-        self.compress |= self.max_stream == MAX_STREAM;
+        self.trusted |= self.max_stream == MAX_STREAM;
         self.patience = 1;
+    }
+
+    /// Block size to use, in bytes, where the chip takes up to `largest`.
+    pub fn block(&self, largest: u32) -> u32 {
+        if self.trusted {
+            largest
+        } else {
+            largest.min(CAREFUL_BLOCK)
+        }
     }
 
     /// After a silence: longer is waited the next time.

@@ -3,9 +3,10 @@
 use guru_link::Link;
 use guru_plan::{Form, SECTOR, Stream, sector_floor};
 
-use crate::digest::hex;
+use crate::digest::{Placed, hex};
 use crate::job::Target;
 use crate::progress::Meter;
+use crate::stream::{Erasure, Payload};
 use crate::{Error, Event, Notice, Observer, Session, Unverified, Verify, WriteRequest};
 
 /// Rounds of repair on a line that damages data.
@@ -92,8 +93,7 @@ impl<L: Link> Session<L> {
                 range,
                 form: Form::Raw,
             };
-            self.write_stream(placed, &stream, None, false, meter, observer)
-                .await?;
+            self.write_again(placed, &stream, meter, observer).await?;
         }
         Ok(())
     }
@@ -132,9 +132,24 @@ impl<L: Link> Session<L> {
                     range,
                     form: Form::Raw,
                 };
-                self.write_stream(placed, &stream, None, false, meter, observer)
-                    .await?;
+                self.write_again(placed, &stream, meter, observer).await?;
             }
         }
+    }
+
+    async fn write_again(
+        &mut self,
+        placed: Placed<'_>,
+        stream: &Stream,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let payload = Payload {
+            placed,
+            packed: None,
+            encrypt: false,
+        };
+        self.write_stream(payload, stream, &mut Erasure::default(), meter, observer)
+            .await
     }
 }

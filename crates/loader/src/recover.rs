@@ -27,6 +27,8 @@ impl<L: Link> Session<L> {
             match step(self, observer).await {
                 Err(Error::Link(error)) if error.is_lost() => {}
                 Err(Error::NoAnswer { .. }) => {}
+                // An earlier request may have arrived damaged, such as the size of the flash.
+                Err(Error::Refused { .. }) if self.channel.faults() > 0 => {}
                 result => return result,
             }
             self.recover(observer).await?;

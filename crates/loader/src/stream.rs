@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress};
 use guru_link::{Link, LinkError};
-use guru_plan::{Form, SECTOR, Stream, erase_request, sector_ceil, sector_floor};
+use guru_plan::{Form, SECTOR, Stream, erase_request, sector_floor};
 use guru_wire::{Begin, Command, ErrorCode, Opcode};
 
 use crate::channel::Fault;
@@ -36,27 +36,75 @@ impl From<Error> for Broken {
     }
 }
 
+/// What is to be written.
+pub(crate) struct Payload<'a> {
+    /// The contents.
+    pub placed: Placed<'a>,
+    /// The zlib stream of the whole stream, if it goes compressed.
+    pub packed: Option<Vec<u8>>,
+    /// Whether the chip shall encrypt.
+    pub encrypt: bool,
+}
+
 /// What is sent behind one BEGIN.
 struct Sending<'a> {
     range: Range<u32>,
+    /// Largest block, in bytes.
+    block: u32,
     placed: Placed<'a>,
     packed: Option<Vec<u8>>,
     encrypt: bool,
 }
 
+/// What is erased for a run of streams, and what of it is not used yet.
+#[derive(Debug, Default)]
+pub(crate) struct Erasure {
+    /// What the next BEGIN shall erase beyond its own need, for streams that follow.
+    pub wish: Range<u32>,
+    /// Known to be erased.
+    erased: Range<u32>,
+}
+
+impl Erasure {
+    /// What BEGIN for these sectors has to erase.
+    fn needed(&self, sectors: &Range<u32>) -> Range<u32> {
+        if self.erased.start <= sectors.start && sectors.end <= self.erased.end {
+            sectors.start..sectors.start
+        } else if self.wish.start == sectors.start && sectors.end <= self.wish.end {
+            self.wish.clone()
+        } else {
+            sectors.clone()
+        }
+    }
+
+    fn done(&mut self, erased: &Range<u32>) {
+        if !erased.is_empty() {
+            self.erased = erased.clone();
+        }
+    }
+
+    /// Something was written to these sectors, or may have been.
+    fn used(&mut self, sectors: &Range<u32>) {
+        self.erased.start = self.erased.start.max(sectors.end);
+    }
+}
+
 impl<L: Link> Session<L> {
-    /// Brings the contents of a stream into flash. `packed` is its zlib stream, if it goes
-    /// compressed.
+    /// Brings the contents of a stream into flash.
     pub(crate) async fn write_stream(
         &mut self,
-        placed: Placed<'_>,
+        payload: Payload<'_>,
         stream: &Stream,
-        packed: Option<Vec<u8>>,
-        encrypt: bool,
+        erasure: &mut Erasure,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let mut packed = packed.filter(|_| self.line.compress && stream.form == Form::Deflate);
+        let Payload {
+            placed,
+            packed,
+            encrypt,
+        } = payload;
+        let mut packed = packed.filter(|_| self.line.trusted && stream.form == Form::Deflate);
         let mut at = stream.range.start;
         let mut failures = 0;
         let mut refusals = 0;
@@ -68,13 +116,20 @@ impl<L: Link> Session<L> {
                     .end
                     .min(at.saturating_add(self.line.max_stream)),
             };
+            let part = Stream {
+                range: at..end,
+                form: stream.form,
+            };
             let sending = Sending {
                 range: at..end,
+                block: self.line.block(self.chip.rom.flash_block),
                 placed,
                 packed: packed.take(),
                 encrypt,
             };
-            let (reached, fault) = match self.send_stream(sending, meter, observer).await {
+            let result = self.send_stream(sending, erasure, meter, observer).await;
+            erasure.used(&part.sectors());
+            let (reached, fault) = match result {
                 Ok(()) => {
                     self.line.trust_more();
                     at = end;
@@ -150,6 +205,8 @@ impl<L: Link> Session<L> {
             Fault::Silence => self.line.wait_longer(),
             Fault::Damaged | Fault::Refused(_) => {}
         }
+        // What the ROM was told may have arrived damaged.
+        let retell = matches!(fault, Fault::Refused(_));
         let count = self.channel.faults();
         observer.event(Event::LineFault { fault: text, count });
         if self.line.trust_less() {
@@ -160,6 +217,9 @@ impl<L: Link> Session<L> {
             Ok(false) => return self.recover(observer).await,
             Err(error) if error.is_lost() => return self.recover(observer).await,
             Err(error) => return Err(error.into()),
+        }
+        if retell {
+            self.retell_size().await?;
         }
         let present = self.channel.link().baud();
         if let Some(baud) = self.line.lower_rate(present, self.channel.faults()) {
@@ -173,46 +233,49 @@ impl<L: Link> Session<L> {
     async fn send_stream(
         &mut self,
         sending: Sending<'_>,
+        erasure: &mut Erasure,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Broken> {
-        let Sending {
-            range,
-            placed,
-            packed,
-            encrypt,
-        } = sending;
-        let lost = |reached| move |fault| Broken::Lost { reached, fault };
-        self.begin(&range, packed.as_ref().map(Vec::len), encrypt)
+        self.begin(&sending, erasure)
             .await
-            .map_err(|broken| match broken {
-                Begun::Fault(fault) => lost(range.start)(fault),
+            .map_err(|begun| match begun {
+                Begun::Fault(fault) => Broken::Lost {
+                    reached: sending.range.start,
+                    fault,
+                },
                 Begun::Fatal(error) => Broken::Fatal(error),
             })?;
-        match packed {
-            Some(packed) => self.send_packed(&range, &packed, meter, observer).await,
-            None => self.send_raw(&range, placed, meter, observer).await,
+        match &sending.packed {
+            Some(packed) => self.send_packed(&sending, packed, meter, observer).await,
+            None => self.send_raw(&sending, meter, observer).await,
         }
     }
 
-    /// BEGIN: erases the sectors of `range` and prepares the ROM for blocks. `packed_len` is the
-    /// length of the zlib stream, for a compressed one.
-    async fn begin(
-        &mut self,
-        range: &Range<u32>,
-        packed_len: Option<usize>,
-        encrypt: bool,
-    ) -> Result<(), Begun> {
-        let block = self.chip.rom.flash_block;
-        let length = range.end - range.start;
-        let sectors = sector_ceil(u64::from(length)) as u32;
-        let (asked, rest) = erase_request(self.chip.rom.erase, range.start, sectors);
+    /// BEGIN: erases what is not erased yet and prepares the ROM for blocks.
+    async fn begin(&mut self, sending: &Sending<'_>, erasure: &mut Erasure) -> Result<(), Begun> {
+        let Sending {
+            range,
+            block,
+            packed,
+            encrypt,
+            ..
+        } = sending;
+        let stream = Stream {
+            range: range.clone(),
+            form: Form::Raw,
+        };
+        let sectors = stream.sectors();
+        let erase = erasure.needed(&sectors);
+        let length = erase.end - erase.start;
+        let (asked, rest) = erase_request(self.chip.rom.erase, erase.start, length);
+        let touched = sectors.start..sectors.end.max(erase.end);
         self.unfinished = Some(match self.unfinished.take() {
-            Some(old) => old.start.min(range.start)..old.end.max(range.start + sectors),
-            None => range.start..range.start + sectors,
+            Some(old) => old.start.min(touched.start)..old.end.max(touched.end),
+            None => touched,
         });
         if rest > 0 {
-            let start = range.start + sectors - rest;
+            let start = erase.end - rest;
             self.erase_by_register(start, rest)
                 .await
                 .map_err(|error| match error {
@@ -221,40 +284,48 @@ impl<L: Link> Session<L> {
                     error => Begun::Fatal(error),
                 })?;
         }
-        let bytes = packed_len.map_or(length, |len| len as u32);
+        let bytes = match packed {
+            Some(packed) => packed.len() as u32,
+            None => range.end - range.start,
+        };
         let begin = Begin {
             erase_size: asked,
-            blocks: bytes.div_ceil(block),
-            block_size: block,
+            blocks: bytes.div_ceil(*block),
+            block_size: *block,
             offset: range.start,
-            encrypted: (self.chip.rom.begin_words > 4).then_some(encrypt),
+            encrypted: (self.chip.rom.begin_words > 4).then_some(*encrypt),
         };
-        let command = match packed_len {
+        let command = match packed {
             Some(_) => Command::FlashDeflBegin(begin),
             None => Command::FlashBegin(begin),
         };
-        let timeout = self.channel.timeouts.erase(sectors) * self.line.patience;
+        let timeout = self.channel.timeouts.erase(length) * self.line.patience;
         self.channel
             .exchange(&command, 0, timeout)
             .await
             .map_err(Begun::Fault)?;
+        erasure.done(&erase);
         Ok(())
     }
 
     async fn send_raw(
         &mut self,
-        range: &Range<u32>,
-        placed: Placed<'_>,
+        sending: &Sending<'_>,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Broken> {
-        let block = self.chip.rom.flash_block;
+        let Sending {
+            range,
+            block,
+            placed,
+            ..
+        } = sending;
         let timeout = self.channel.timeouts.command * self.line.patience.min(MAX_BLOCK_PATIENCE);
-        let mut buffer = vec![0; block as usize];
+        let mut buffer = vec![0; *block as usize];
         let mut sequence = 0;
         let mut at = range.start;
         while at < range.end {
-            let length = block.min(range.end - at);
+            let length = (*block).min(range.end - at);
             // The ROM takes multiples of 4; what is behind the contents stays erased.
             let buffer = &mut buffer[..length.next_multiple_of(4) as usize];
             buffer.fill(0xFF);
@@ -291,17 +362,17 @@ impl<L: Link> Session<L> {
 
     async fn send_packed(
         &mut self,
-        range: &Range<u32>,
+        sending: &Sending<'_>,
         packed: &[u8],
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Broken> {
-        let block = self.chip.rom.flash_block as usize;
+        let Sending { range, block, .. } = sending;
         let mut inflated = Inflated::default();
         let mut unanswered = VecDeque::new();
         let mut at = range.start;
-        let ahead = self.blocks_ahead();
-        let mut blocks = packed.chunks(block).zip(0..).peekable();
+        let ahead = self.blocks_ahead(*block);
+        let mut blocks = packed.chunks(*block as usize).zip(0..).peekable();
         loop {
             while unanswered.len() <= ahead
                 && let Some((data, sequence)) = blocks.next()
@@ -335,9 +406,9 @@ impl<L: Link> Session<L> {
 
     /// Blocks that may be on their way while one is being answered: none, unless the chip is known
     /// to receive while it works and a whole block fits into what it receives to.
-    fn blocks_ahead(&self) -> usize {
+    fn blocks_ahead(&self, block: u32) -> usize {
         let receive = self.chip.rom.receive;
-        let framed = self.chip.rom.flash_block + self.chip.rom.flash_block / 8 + 64;
+        let framed = block + block / 8 + 64;
         usize::from(receive.ahead && receive.size >= framed && self.channel.faults() == 0)
     }
 

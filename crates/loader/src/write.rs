@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use guru_image::{Compatibility, FlashParameters, Outcome, compatibility};
 use guru_link::{Instant, Link};
-use guru_plan::{SECTOR, sector_ceil};
+use guru_plan::{SECTOR, Stream, erases_of, sector_ceil};
 use serde::Serialize;
 
 use crate::compress::Compressor;
@@ -12,6 +12,7 @@ use crate::digest::Placed;
 use crate::event::Step;
 use crate::job::{Planned, Prepared, Target, WriteJob, parameters};
 use crate::progress::Meter;
+use crate::stream::{Erasure, Payload};
 use crate::{Error, Event, Notice, Observer, Session, Skip, WriteRequest};
 
 /// What a write did.
@@ -285,34 +286,44 @@ impl<L: Link> Session<L> {
         let mut meter = Meter::new(Step::Write, target.start, u64::from(target.contents.len()));
         meter.at(target.start, observer);
         let mut compressed = false;
-        let several = target.streams.len() > 1;
+        let mut pending: Vec<&Planned> = Vec::new();
         for planned in &target.streams {
             let range = &planned.stream.range;
-            let length = u64::from(planned.stream.length());
-            if several && skip == Skip::Parts && self.is_there(placed, range, observer).await? {
+            let ask = skip == Skip::Parts && target.streams.len() > 1;
+            if ask && self.is_there(placed, range, observer).await? {
                 observer.event(unchanged(range, false));
-                meter.skip(length, range.end, observer);
-                continue;
+                meter.skip(u64::from(planned.stream.length()), range.end, observer);
+            } else {
+                pending.push(planned);
             }
+        }
+        let streams: Vec<Stream> = pending
+            .iter()
+            .map(|planned| planned.stream.clone())
+            .collect();
+        let mut erasure = Erasure::default();
+        for (planned, wish) in pending
+            .iter()
+            .zip(erases_of(&streams, self.chip.rom.inflate))
+        {
             let packed = match planned.work {
-                Some(work) if self.can_inflate() => compressor
-                    .take(work)
-                    .map_err(|error| Error::BadRequest(error.to_string()))?,
+                Some(work) if self.can_inflate() => compressor.take(work)?,
                 _ => None,
             };
             compressed |= packed.is_some();
             if let Some(packed) = &packed {
-                meter.packed(length, packed.len() as u64);
+                meter.packed(u64::from(planned.stream.length()), packed.len() as u64);
             }
-            self.write_stream(
+            if !wish.is_empty() {
+                erasure.wish = wish;
+            }
+            let payload = Payload {
                 placed,
-                &planned.stream,
                 packed,
-                target.encrypt,
-                &mut meter,
-                observer,
-            )
-            .await?;
+                encrypt: target.encrypt,
+            };
+            self.write_stream(payload, &planned.stream, &mut erasure, &mut meter, observer)
+                .await?;
         }
         if !compressed && target.streams.iter().any(|planned| planned.work.is_some()) {
             let file = target.name.clone();

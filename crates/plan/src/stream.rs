@@ -38,9 +38,10 @@ impl Stream {
         self.range.end - self.range.start
     }
 
-    /// Number of bytes that BEGIN has to erase for it: whole sectors.
-    pub fn erase_length(&self) -> u32 {
-        (sector_ceil(u64::from(self.range.end)) - u64::from(self.range.start)) as u32
+    /// The sectors that it lies in.
+    pub fn sectors(&self) -> Range<u32> {
+        let end = sector_ceil(u64::from(self.range.end));
+        self.range.start..end.min(u64::from(u32::MAX)) as u32
     }
 }
 
@@ -132,6 +133,29 @@ pub fn streams(range: Range<u32>, rules: &StreamRules) -> Vec<Stream> {
     streams
 }
 
+/// What BEGIN erases for each of these streams, which are written in this order; nothing, where an
+/// earlier one has erased for it.
+///
+/// One long erase is mostly made of 64 KiB blocks, so the first stream of an unbroken run erases for
+/// the whole run. Not so for an inflater that writes whole windows: what it writes behind a stream
+/// must be erased again.
+pub fn erases_of(streams: &[Stream], inflate: Option<InflateRule>) -> Vec<Range<u32>> {
+    let mut erases: Vec<Range<u32>> = Vec::with_capacity(streams.len());
+    let mut first = 0;
+    for (at, stream) in streams.iter().enumerate() {
+        let sectors = stream.sectors();
+        let goes_on = at > 0 && streams[at - 1].range.end == stream.range.start;
+        if goes_on && inflate != Some(InflateRule::WholeWindows) {
+            erases[first].end = sectors.end;
+            erases.push(sectors.start..sectors.start);
+        } else {
+            first = at;
+            erases.push(sectors);
+        }
+    }
+    erases
+}
+
 fn divide(range: Range<u32>, form: Form, rules: &StreamRules, streams: &mut Vec<Stream>) {
     let Range { mut start, end } = range;
     while start < end {
@@ -168,7 +192,8 @@ mod tests {
         streams
             .iter()
             .map(|stream| {
-                FlashTimes::default().erase(erases(stream.range.start, stream.erase_length()))
+                FlashTimes::default()
+                    .erase(erases(stream.range.start, stream.sectors().len() as u32))
             })
             .sum()
     }
@@ -196,6 +221,27 @@ mod tests {
             })
             .collect();
         assert!(erase_time(&streams) < erase_time(&aligned));
+    }
+
+    #[test]
+    fn one_begin_erases_for_a_run_of_streams() {
+        let stream = |range| Stream {
+            range,
+            form: Form::Deflate,
+        };
+        let streams = [
+            stream(0..0x2000),
+            stream(0x2000..0x3100),
+            stream(0x8000..0x9000),
+        ];
+        assert_eq!(
+            erases_of(&streams, Some(InflateRule::Exact)),
+            [0..0x4000, 0x2000..0x2000, 0x8000..0x9000]
+        );
+        assert_eq!(
+            erases_of(&streams, Some(InflateRule::WholeWindows)),
+            [0..0x2000, 0x2000..0x4000, 0x8000..0x9000]
+        );
     }
 
     #[test]
