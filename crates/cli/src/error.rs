@@ -166,9 +166,9 @@ pub enum Kind {
     Verify,
     /// A security feature or the chip's mode forbids it.
     Forbidden,
-    /// A file cannot be read.
+    /// A file cannot be read, or cannot be made.
     File,
-    /// A file cannot be written.
+    /// What was read cannot be stored.
     Output,
     /// The user asked to stop.
     Interrupted,
@@ -210,10 +210,9 @@ impl Error {
             | Self::Simulator(_) => Kind::Usage,
             Self::Serve(ServeError::Listen(..)) => Kind::Port,
             Self::Serve(_) => Kind::Usage,
-            Self::Firmware(FirmwareError::Read(_)) => Kind::File,
+            Self::Firmware(FirmwareError::Read(_)) | Self::Output { .. } => Kind::File,
             Self::Firmware(_) => Kind::Usage,
             Self::NoPort { .. } => Kind::Connect,
-            Self::Output { .. } => Kind::Output,
             Self::Interrupted { .. } => Kind::Interrupted,
             Self::Unexpected { .. } => Kind::Unexpected,
             Self::Session(LoaderError::Link(LinkError::Lost(_) | LinkError::Io(_))) => Kind::Link,

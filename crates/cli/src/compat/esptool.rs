@@ -285,7 +285,10 @@ fn group_help() -> String {
          command lines of esptool. 'guru --help' shows the program's own.\n\nOptions:\n"
     );
     text.push_str(&options_help(&GROUP, None));
-    text.push_str("\nCommands:\n");
+    text.push_str(
+        "\nUnder this name the baud rate is 115200, data go as they are and everything is written, \
+         unless options say otherwise.\n\nCommands:\n",
+    );
     let program = <Cli as clap::CommandFactory>::command();
     for command in &COMMANDS {
         let about = program

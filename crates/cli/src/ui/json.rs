@@ -67,6 +67,13 @@ impl Screen for Json {
 pub(super) fn event_value(event: &Event) -> Value {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
+        if let Event::Leaving(leaving) = event {
+            fields.retain(|key, _| key == "event");
+            fields.insert(
+                "how".to_owned(),
+                serde_json::to_value(leaving).unwrap_or_default(),
+            );
+        }
         if let Some(elapsed) = fields.remove("elapsed") {
             fields.insert("seconds".to_owned(), seconds(&elapsed));
         }
@@ -106,7 +113,7 @@ mod tests {
     use std::time::Duration;
 
     use guru_link::LinkError;
-    use guru_loader::{Notice, Progress, Step};
+    use guru_loader::{Leaving, Notice, Progress, Step};
 
     use super::*;
 
@@ -132,6 +139,10 @@ mod tests {
         assert_eq!(
             event_value(&erased),
             json!({"event": "erased", "range": null, "seconds": 1.5})
+        );
+        assert_eq!(
+            event_value(&Event::Leaving(Leaving::HardReset)),
+            json!({"event": "leaving", "how": "hard-reset"})
         );
         let notice = Event::Notice(Notice::LargeFlash);
         assert_eq!(

@@ -94,8 +94,9 @@ impl Text {
             return;
         }
         let tenth = progress.done.min(total) * 10 / total;
-        // What begins is told already.
-        if tenth == 0 || self.told == Some((progress.step, tenth)) {
+        // What begins is told already, and what is done at once will be.
+        let begun = matches!(self.told, Some((step, _)) if step == progress.step);
+        if tenth == 0 || self.told == Some((progress.step, tenth)) || (tenth == 10 && !begun) {
             return;
         }
         self.told = Some((progress.step, tenth));

@@ -1,0 +1,346 @@
+//! The program as a process: signals, pipes, names, and a simulated chip that another process
+//! talks to.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("guru-program-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn guru(&self, arguments: &[&str]) -> Command {
+        self.program(Path::new(env!("CARGO_BIN_EXE_guru")), arguments)
+    }
+
+    fn program(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&self.0)
+            .env("HOME", &self.0)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn file(&self, name: &str, contents: &[u8]) {
+        fs::write(self.0.join(name), contents).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.join(name)).unwrap()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.join(name).exists()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Presses Ctrl-C.
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    let status = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Reads lines until one has the text.
+fn wait_for(output: &mut impl BufRead, part: &str) -> String {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(
+            output.read_line(&mut line).unwrap() > 0,
+            "no line with '{part}'"
+        );
+        if line.contains(part) {
+            return line;
+        }
+    }
+}
+
+/// Starts a program, presses Ctrl-C when a line has the text, and waits for its end.
+fn interrupted(mut command: Command, part: &str) -> Output {
+    let mut child = command.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    wait_for(&mut stdout, part);
+    interrupt(&child);
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    let mut output = child.wait_with_output().unwrap();
+    output.stdout = rest;
+    output
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+#[test]
+fn an_old_name_is_an_old_command_line() {
+    let folder = Folder::new("name");
+    for name in ["esptool", "esptool.py"] {
+        let path = folder.0.join(name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_guru"), &path).unwrap();
+        let output = folder.program(&path, &["version"]).output().unwrap();
+        assert!(output.status.success());
+        assert!(text(&output.stdout).starts_with("esptool v5.6.0"));
+        assert!(text(&output.stdout).ends_with("\n5.6.0\n"));
+    }
+}
+
+#[test]
+fn ctrl_c_in_a_write_says_what_may_be_half_written() {
+    let folder = Folder::new("ctrl-c");
+    folder.file("noise.bin", &noise(300_000));
+    for (name, code, part) in [
+        (&[][..], 130, "may be partly erased or written"),
+        (
+            &["esptool", "--no-stub"][..],
+            2,
+            "KeyboardInterrupt: Run cancelled by user.",
+        ),
+    ] {
+        let mut arguments = name.to_vec();
+        arguments.extend([
+            "--port",
+            "sim://esp32c3?real",
+            "write-flash",
+            "0x10000",
+            "noise.bin",
+        ]);
+        let output = interrupted(folder.guru(&arguments), "riting");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(part), "{errors}");
+        assert!(errors.contains("0x00010000 to 0x"), "{errors}");
+        assert!(errors.contains("still in its loader"), "{errors}");
+    }
+}
+
+#[test]
+fn an_interrupted_read_leaves_no_file_that_looks_complete_and_goes_on_later() {
+    let folder = Folder::new("resume");
+    let contents = noise(200_000);
+    folder.file("noise.bin", &contents);
+    let write = [
+        "write-flash",
+        "--port",
+        "sim://esp32c3?flash=f.bin",
+        "0",
+        "noise.bin",
+    ];
+    assert!(folder.guru(&write).output().unwrap().status.success());
+    let read = |port| {
+        let arguments = ["read-flash", "--port", port, "0", "200000", "out.bin"];
+        folder.guru(&arguments)
+    };
+    let output = interrupted(read("sim://esp32c3?flash=f.bin&real"), "50 %");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!folder.has("out.bin"));
+    assert!(folder.has("out.bin.part"));
+    let output = read("sim://esp32c3?flash=f.bin").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("from the interrupted read"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert!(!folder.has("out.bin.part"));
+    assert_eq!(folder.read("out.bin"), contents);
+}
+
+#[test]
+fn a_part_file_of_something_else_is_not_gone_on_with() {
+    let folder = Folder::new("other");
+    folder.file("noise.bin", &noise(100_000));
+    folder.file("out.bin.part", &[0x55; 80_000]);
+    let write = [
+        "write-flash",
+        "--port",
+        "sim://esp32c3?flash=f.bin",
+        "0",
+        "noise.bin",
+    ];
+    assert!(folder.guru(&write).output().unwrap().status.success());
+    let read = [
+        "read-flash",
+        "--port",
+        "sim://esp32c3?flash=f.bin",
+        "0",
+        "100000",
+        "out.bin",
+    ];
+    assert!(folder.guru(&read).output().unwrap().status.success());
+    assert_eq!(folder.read("out.bin"), noise(100_000));
+}
+
+#[test]
+fn a_failed_read_leaves_no_file_that_looks_complete() {
+    let folder = Folder::new("failed");
+    let port = "sim://esp32c3?fault=disconnect:@20000";
+    let read = ["read-flash", "--port", port, "0", "100000", "out.bin"];
+    let output = folder.guru(&read).output().unwrap();
+    if !output.status.success() {
+        assert!(!folder.has("out.bin"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_simulated_chip_serves_other_processes_until_ctrl_c() {
+    let folder = Folder::new("sim");
+    folder.file("noise.bin", &noise(5000));
+    for kind in ["--tcp", "--rfc2217"] {
+        let arguments = ["--format", "json", "sim", "esp32c3", kind, "127.0.0.1:0"];
+        let mut server = folder.guru(&arguments).spawn().unwrap();
+        let mut stdout = BufReader::new(server.stdout.take().unwrap());
+        let first = wait_for(&mut stdout, "\"event\":\"simulator\"");
+        let port = first
+            .split("\"port\":\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
+        let client = |command: &[&str]| {
+            let mut arguments = vec!["--port", port];
+            arguments.extend(command);
+            let output = folder.guru(&arguments).output().unwrap();
+            assert!(output.status.success(), "{kind}: {}", text(&output.stderr));
+        };
+        client(&["write-flash", "0x10000", "noise.bin"]);
+        client(&["read-flash", "0x10000", "5000", "out.bin"]);
+        assert_eq!(folder.read("out.bin"), noise(5000));
+        interrupt(&server);
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).unwrap();
+        assert!(
+            rest.ends_with("{\"result\":{\"command\":\"sim\"}}\n"),
+            "{rest}"
+        );
+        assert!(server.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = Folder::new("pipe");
+    folder.file("noise.bin", &noise(5000));
+    let port = "sim://esp32c3?flash=f.bin";
+    for arguments in [
+        &["completions", "bash"][..],
+        &["write-flash", "--port", port, "0", "noise.bin"],
+        &["esptool", "--port", port, "verify-flash", "0", "noise.bin"],
+    ] {
+        let mut child = folder.guru(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_trace_file_can_be_replayed_and_a_trace_is_shown() {
+    let folder = Folder::new("trace");
+    let arguments = [
+        "--port",
+        "sim://esp32c3",
+        "--trace",
+        "--trace-file",
+        "t.trace",
+        "read-mac",
+    ];
+    let output = folder.guru(&arguments).output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        text(&output.stderr).contains("SYNC"),
+        "{}",
+        text(&output.stderr)
+    );
+    let trace: guru_link::trace::Trace = text(&folder.read("t.trace")).parse().unwrap();
+    assert!(trace.records.len() > 10);
+}
+
+#[test]
+fn manuals_and_completions_know_every_command() {
+    let folder = Folder::new("man");
+    assert!(
+        folder
+            .guru(&["man", "pages"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    for command in ["write-flash", "read-flash", "sim", "ports"] {
+        let page = text(&folder.read(&format!("pages/guru-{command}.1")));
+        assert!(page.contains(&command.replace('-', "\\-")), "{page}");
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let output = folder.guru(&["completions", shell]).output().unwrap();
+            assert!(text(&output.stdout).contains(command), "{shell} {command}");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_file_counts() {
+    let folder = Folder::new("config");
+    folder.file(
+        "esptool.cfg",
+        b"[esptool]\nfoo = 1\ncustom_hard_reset_sequence = R1|W0.1|R0\n",
+    );
+    let output = folder
+        .guru(&["esptool", "--port", "sim://esp32c3", "read-mac"])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        stdout.contains("Loaded custom configuration from "),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("Custom reset sequence executed: R1|W0.1|R0"),
+        "{stdout}"
+    );
+    assert!(
+        stderr.contains("WARNING: Ignoring unknown config option: foo"),
+        "{stderr}"
+    );
+    folder.file("esptool.cfg", b"[esptool]\ntimeout = soon\n");
+    let output = folder.guru(&["version"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("timeout = soon"));
+}
