@@ -207,12 +207,11 @@ fn a_part_file_of_something_else_is_not_gone_on_with() {
 #[test]
 fn a_failed_read_leaves_no_file_that_looks_complete() {
     let folder = Folder::new("failed");
-    let port = "sim://esp32c3?fault=disconnect:@20000";
+    let port = "sim://esp32c3?fault=drop:rx:1/2,after=40000";
     let read = ["read-flash", "--port", port, "0", "100000", "out.bin"];
     let output = folder.guru(&read).output().unwrap();
-    if !output.status.success() {
-        assert!(!folder.has("out.bin"), "{}", text(&output.stderr));
-    }
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(!folder.has("out.bin"));
 }
 
 #[test]
