@@ -287,10 +287,11 @@ impl Device {
         self.connected
     }
 
-    /// Connects again after a loss.
+    /// Connects again after a loss, or for another client. What came in between was not heard.
     pub fn reconnect(&mut self, now: Instant) {
         self.advance(now);
         self.connected = true;
+        self.discard();
     }
 
     /// Throws away what is on its way to the host.

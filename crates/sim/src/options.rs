@@ -299,6 +299,12 @@ impl SimOptions {
         Ok(())
     }
 
+    /// Whether the flash's contents outlive the process. Where they do not, a user should be
+    /// told.
+    pub fn keeps_contents(&self) -> bool {
+        self.flash.is_some()
+    }
+
     /// The revision that the chip has.
     pub fn revision(&self) -> Revision {
         self.revision

@@ -332,3 +332,42 @@ fn a_cancelled_wait_ends() {
     let error = block_on(link.sleep(SECOND)).unwrap_err();
     assert!(matches!(error, LinkError::Cancelled));
 }
+
+#[test]
+fn real_time_can_be_asked_for() {
+    let mut host = Host::open("sim://esp32c3?real");
+    let begun = std::time::Instant::now();
+    block_on(host.link.sleep(Duration::from_millis(120))).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(120));
+    host.sync();
+}
+
+#[test]
+fn the_roms_own_usb_device_takes_commands_at_any_rate() {
+    for chip in CHIPS {
+        for (mode, known) in [
+            ("jtag", chip.usb.serial_jtag),
+            ("otg", chip.usb.otg_product.is_some()),
+        ] {
+            let url = format!("sim://{}?usb={mode}", chip.id);
+            assert_eq!(url.parse::<SimOptions>().is_ok(), known, "{url}");
+            if !known {
+                continue;
+            }
+            let mut host = Host::open(&url);
+            host.set_baud(1);
+            host.sync();
+            host.attach();
+            host.begin(0x1000, 2, 0x800, 0).unwrap();
+            // What comes while the chip is busy waits on the bus: nothing is lost.
+            for sequence in 0..2 {
+                host.send(&Command::FlashData {
+                    sequence,
+                    data: &[sequence as u8; 0x800],
+                });
+            }
+            assert_eq!(host.collect(SECOND).len(), 2, "{url}");
+            assert_eq!(host.link.stats().lost_bytes, 0);
+        }
+    }
+}
