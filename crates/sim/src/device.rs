@@ -651,6 +651,8 @@ impl Device {
     fn boot(&mut self, cause: Cause, download: bool) {
         self.stats.resets += 1;
         self.board.reset(matches!(cause, Cause::Power | Cause::Pin));
+        let now = Instant(Duration::from_nanos(self.now));
+        self.board.nor.abandon(now);
         let off = download && self.board.starts_without_flash(self.revision);
         self.board.nor.set_supply(!off);
         self.loader = Loader::new(&self.board, self.revision, self.secure_download);

@@ -1,4 +1,8 @@
-use guru_loader::{ConnectOptions, Error, Event, Verify, WriteRequest};
+use std::time::Duration;
+
+use guru_link::{Link, block_on};
+use guru_loader::{ConnectOptions, Error, Event, FlashOptions, Session, Verify, WriteRequest};
+use guru_wire::{Begin, Command, slip};
 
 use crate::bench::{
     Events, assert_same, connect, file, fill, firmware, flash, noise, read, request, try_connect,
@@ -205,4 +209,31 @@ fn a_slow_line_and_a_slow_flash_are_waited_for() {
         .unwrap_or_else(|error| panic!("{fault}: {error}"));
         assert_same(&flash(&session, 0, bytes.len()), &bytes, fault);
     }
+}
+
+/// A client that went away in the middle of a long erase must not leave the next one without a flash.
+#[test]
+fn after_a_reset_in_mid_erase_the_flash_answers_again() {
+    let mut session = connect("esp32c3");
+    let begin = Begin {
+        erase_size: 0x10_0000,
+        blocks: 1,
+        block_size: 0x400,
+        offset: 0,
+        encrypted: Some(false),
+    };
+    let request = slip::encode(&Command::FlashBegin(begin).encode());
+    let options = FlashOptions::default();
+    block_on(session.flash_info(&options, &mut |_| {})).unwrap();
+    let mut link = session.into_link();
+    block_on(link.write(&request)).unwrap();
+    block_on(link.sleep(Duration::from_millis(300))).unwrap();
+    let mut session = block_on(Session::connect(
+        link,
+        ConnectOptions::default(),
+        &mut |_| {},
+    ))
+    .unwrap();
+    let info = block_on(session.flash_info(&options, &mut |_| {})).unwrap();
+    assert_eq!(info.size_label, Some("4MB"));
 }

@@ -133,6 +133,14 @@ impl Nor {
         }
     }
 
+    /// Whoever gave one command after the other is gone: at `now` only the one under way goes on.
+    pub fn abandon(&mut self, now: Instant) {
+        let last = now + self.part.times.block();
+        if !self.hangs() {
+            self.busy_until = self.busy_until.min(last);
+        }
+    }
+
     /// Whether an erase or program command is under way.
     pub fn is_busy(&self, now: Instant) -> bool {
         now < self.busy_until
