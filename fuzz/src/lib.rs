@@ -4,11 +4,13 @@
 //! Two things call them: `tests/replay.rs` with the kept corpus and damaged copies of it, with
 //! any Rust and in every test run; and libFuzzer (`fuzz/libfuzzer`).
 
+mod config;
 mod image;
 mod rfc2217;
 mod trace;
 mod wire;
 
+pub use config::config;
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
 pub use trace::trace;
@@ -27,4 +29,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hex", hex),
     ("rfc2217", rfc2217),
     ("trace", trace),
+    ("config", config),
 ];

@@ -217,7 +217,11 @@ pub fn section(text: &str) -> Result<Option<BTreeMap<String, String>>, String> {
         .map(|(_, values)| values))
 }
 
-fn read(values: &BTreeMap<String, String>, path: &Path) -> Result<Config, BadValue> {
+/// What the keys and values of the section in the file at `path` mean.
+///
+/// # Errors
+/// The first value that cannot be read.
+pub fn read(values: &BTreeMap<String, String>, path: &Path) -> Result<Config, BadValue> {
     let bad = |key, value: &str, reason: String| BadValue {
         path: path.to_owned(),
         key,

@@ -662,11 +662,9 @@ impl ui::Screen for Screen {
             }
             Message::OpenFailed { attempt, .. } if attempt % 10 == 0 => self.lines.part("."),
             Message::PortFailed { port, reason } => {
-                self.lines.error(&format!(
-                    "{} failed to connect: {}",
-                    escape(port),
-                    escape(reason)
-                ));
+                // The reason has lines of our own, and nothing unsafe.
+                self.lines
+                    .error(&format!("{} failed to connect: {reason}", escape(port)));
             }
             Message::Ready => {
                 self.ready = true;

@@ -385,7 +385,12 @@ impl Screen for Text {
                 ));
             }
             Message::PortFailed { port, reason } => {
-                self.warn(&format!("{}: {}", escape(port), escape(reason)));
+                let text = if reason.starts_with(port) {
+                    reason.clone()
+                } else {
+                    format!("{port}: {reason}")
+                };
+                self.warn(&escape(&text));
             }
             Message::Note { text } => self.note(text),
             Message::Warning { text } => self.warn(text),
