@@ -187,7 +187,8 @@ macro_rules! choices {
 
             fn to_possible_value(&self) -> Option<PossibleValue> {
                 $(if self.0 == $value {
-                    return Some(PossibleValue::new($text));
+                    // Underscores are how older build systems write it.
+                    return Some(PossibleValue::new($text).alias($text.replace('-', "_")));
                 })+
                 None
             }

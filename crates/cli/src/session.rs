@@ -68,6 +68,16 @@ fn work(
     outcome.and(left.map(drop).map_err(Error::from))
 }
 
+/// The chip's MAC.
+///
+/// # Errors
+/// In Secure Download Mode it cannot be read.
+pub fn mac(device: &Device) -> Result<String, LoaderError> {
+    device.device().mac.clone().ok_or_else(|| {
+        LoaderError::NotPossible("the MAC cannot be read in Secure Download Mode".to_owned())
+    })
+}
+
 /// The length of a range that is to be read or erased.
 ///
 /// # Errors

@@ -148,7 +148,7 @@ pub enum Report {
         /// The number, where the chip has one.
         chip_id: Option<u32>,
         /// The MAC.
-        mac: Option<String>,
+        mac: String,
     },
     /// `erase-flash`.
     EraseFlash,
@@ -176,7 +176,7 @@ pub enum Report {
     /// `read-mac`.
     ReadMac {
         /// The MAC.
-        mac: Option<String>,
+        mac: String,
     },
     /// `sim`: it was stopped.
     Sim,

@@ -21,10 +21,8 @@ impl ChipId {
                 let chip = device.chip().name;
                 observer.event(Event::Notice(Notice::NoChipId { chip }));
             }
-            Ok(Report::ChipId {
-                chip_id,
-                mac: device.device().mac.clone(),
-            })
+            let mac = session::mac(device)?;
+            Ok(Report::ChipId { chip_id, mac })
         })
     }
 }

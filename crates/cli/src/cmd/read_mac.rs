@@ -12,9 +12,8 @@ pub struct ReadMac {}
 impl ReadMac {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         session::with_device(context, |device, _| {
-            Ok(Report::ReadMac {
-                mac: device.device().mac.clone(),
-            })
+            let mac = session::mac(device)?;
+            Ok(Report::ReadMac { mac })
         })
     }
 }

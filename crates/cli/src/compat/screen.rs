@@ -139,6 +139,8 @@ pub struct Screen {
     configured: bool,
     /// Name of the chip.
     chip: &'static str,
+    /// It is in Secure Download Mode.
+    secure_download: bool,
 }
 
 impl Screen {
@@ -154,6 +156,7 @@ impl Screen {
             size: None,
             configured: false,
             chip: "chip",
+            secure_download: false,
         }
     }
 
@@ -173,6 +176,7 @@ impl Screen {
             escape(&device.port)
         ));
         self.chip = device.chip;
+        self.secure_download = device.secure_download;
         if device.secure_download {
             let value = format!("{} in Secure Download Mode", device.chip);
             self.property("Chip type", &value);
@@ -201,12 +205,6 @@ impl Screen {
             self.lines.note(
                 "This version has no flasher stub: the ROM loader does the work, as with --no-stub.",
             );
-        }
-    }
-
-    fn mac(&mut self, mac: Option<&str>) {
-        if let Some(mac) = mac {
-            self.property("MAC", mac);
         }
     }
 
@@ -367,6 +365,7 @@ impl Screen {
             Notice::NotVerified {
                 reason: Unverified::Encrypted | Unverified::SecureDownload,
             } => {
+                self.lines.print("Verifying written data...");
                 self.lines
                     .print("Cannot verify written data if encrypted or in secure download mode.");
             }
@@ -591,8 +590,8 @@ impl ui::Screen for Screen {
                 lines.print(
                     "Erasing flash memory region (this may take a while depending on size)...",
                 );
+                lines.print("Configuring flash size...");
                 if let Some(label) = self.size.take() {
-                    lines.print("Configuring flash size...");
                     lines.print(&format!("Auto-detected flash size: {label}"));
                 }
             }
@@ -680,13 +679,13 @@ impl ui::Screen for Screen {
         match report {
             Report::Version { .. } => self.lines.print(esptool::LEVEL),
             Report::FlashId(flash) => self.flash(&flash),
-            Report::ReadMac { mac } => self.mac(mac.as_deref()),
+            Report::ReadMac { mac } => self.property("MAC", &mac),
             Report::ChipId {
                 chip_id: Some(id), ..
             } => {
                 self.lines.print(&format!("Chip ID: {id:#010x}"));
             }
-            Report::ChipId { mac, .. } => self.mac(mac.as_deref()),
+            Report::ChipId { mac, .. } => self.property("MAC", &mac),
             _ => {}
         }
     }
@@ -731,6 +730,12 @@ impl ui::Screen for Screen {
                      this program, but with the hardware connection or drivers.\nFor \
                      troubleshooting steps visit: {TROUBLESHOOTING}",
                     escape(&chain(error))
+                ));
+            }
+            Error::Session(LoaderError::NotPossible(_)) if self.secure_download => {
+                self.lines.fatal(&format!(
+                    "The '{}' command is not available in Secure Download Mode.",
+                    self.job.command
                 ));
             }
             error => {

@@ -423,7 +423,6 @@ impl Screen for Text {
                 chip_id: Some(id), ..
             } => self.result(&format!("Chip id      0x{id:08x}")),
             Report::ReadMac { mac } | Report::ChipId { mac, .. } => {
-                let mac = mac.unwrap_or_else(|| "unknown".to_owned());
                 self.result(&format!("MAC          {}", escape(&mac)));
             }
             Report::FlashId(flash) => {
