@@ -1,0 +1,196 @@
+//! One command line of `cases.toml` or `reference-cannot.toml`, run by one client.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::Failed;
+use serde::Deserialize;
+
+use crate::inputs::{Input, noise};
+use crate::process::Outcome;
+use crate::simulator::{Simulator, Way};
+
+/// The file of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    /// The command lines.
+    pub case: Vec<Case>,
+}
+
+/// A command line and what is there before it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Case {
+    /// What is shown by it.
+    pub name: String,
+    /// Chip that is simulated; `none`: no simulator, the arguments name a port.
+    pub chip: String,
+    /// What follows `--port PORT --no-stub --after no-reset`; over TCP there is nothing to reset with.
+    pub args: Vec<String>,
+    /// How the simulator is reached.
+    #[serde(default)]
+    way: Way,
+    /// Further options of `guru sim`.
+    #[serde(default)]
+    sim: Vec<String>,
+    /// Flash, in bytes.
+    #[serde(default = "default_size")]
+    size: usize,
+    /// What the flash holds before.
+    #[serde(default)]
+    flash: Fill,
+    /// Files for the command line.
+    #[serde(default)]
+    files: BTreeMap<String, Input>,
+    /// Files that the flash holds before, and where.
+    #[serde(default)]
+    place: BTreeMap<String, usize>,
+    /// Files that the command writes.
+    #[serde(default)]
+    outputs: Vec<String>,
+    /// Whether the parsed lines are compared.
+    #[serde(default = "yes")]
+    pub lines: bool,
+    /// Whether the text of a fatal error is compared, or only that there is one.
+    #[serde(default = "yes")]
+    pub error: bool,
+    /// What the flash holds afterwards (`reference-cannot.toml`).
+    pub contents: Option<Contents>,
+    /// Exit code of the reference where it is 0 although the result is wrong.
+    pub reference_exits: Option<i32>,
+    /// Offset and length of a write beyond which nothing may change.
+    pub neighbours_kept: Option<[usize; 2]>,
+}
+
+/// What a flash holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fill {
+    /// Bytes of FF.
+    #[default]
+    Erased,
+    /// Bytes without a pattern.
+    Noise,
+}
+
+/// What a flash holds afterwards.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Contents {
+    /// The same everywhere.
+    All(Fill),
+    /// These files at these offsets.
+    Files(BTreeMap<String, usize>),
+}
+
+fn default_size() -> usize {
+    4 << 20
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Ran {
+    /// What the client said.
+    pub outcome: Outcome,
+    /// The flash before.
+    pub before: Vec<u8>,
+    /// The flash afterwards.
+    pub after: Vec<u8>,
+    /// The files written, by name; `None`: there is none.
+    pub outputs: Vec<(String, Option<Vec<u8>>)>,
+    /// Where the files are.
+    pub folder: PathBuf,
+}
+
+impl Case {
+    /// Runs it in a folder of its own with a simulator of its own.
+    pub fn run(
+        &self,
+        client: &str,
+        run: impl Fn(&[&str], &Path) -> Result<Outcome, Failed>,
+    ) -> Result<Ran, Failed> {
+        let folder = crate::folder(&format!("{}-{client}", self.name))?;
+        let (first, last): (Vec<_>, Vec<_>) =
+            self.files.iter().partition(|(_, input)| !input.follows());
+        for (name, input) in first.into_iter().chain(last) {
+            input.make(&folder, name)?;
+        }
+        let args = self.args.iter().map(String::as_str);
+        if self.chip == "none" {
+            return Ok(Ran {
+                outcome: run(
+                    &["--no-stub"].into_iter().chain(args).collect::<Vec<_>>(),
+                    &folder,
+                )?,
+                before: Vec::new(),
+                after: Vec::new(),
+                outputs: Vec::new(),
+                folder,
+            });
+        }
+        let before = self.flash_before(&folder)?;
+        let flash = folder.join("flash.bin");
+        fs::write(&flash, &before)?;
+        let size = self.size.to_string();
+        let options = ["--flash-size", &size].map(str::to_owned);
+        let options: Vec<String> = options.into_iter().chain(self.sim.clone()).collect();
+        let simulator = Simulator::start(&self.chip, self.way, &flash, &options)?;
+        let port = simulator.port.clone();
+        let mut common = vec!["--port", &port, "--no-stub"];
+        if !self.args.iter().any(|arg| arg == "--after") {
+            common.extend(["--after", "no-reset"]);
+        }
+        let args: Vec<_> = common.into_iter().chain(args).collect();
+        let outcome = run(&args, &folder)?;
+        let after = simulator.stop()?;
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|name| (name.clone(), fs::read(folder.join(name)).ok()))
+            .collect();
+        Ok(Ran {
+            outcome,
+            before,
+            after,
+            outputs,
+            folder,
+        })
+    }
+
+    fn flash_before(&self, folder: &Path) -> Result<Vec<u8>, Failed> {
+        let mut flash = match self.flash {
+            Fill::Erased => vec![0xFF; self.size],
+            Fill::Noise => noise(self.size, 0xF1A5),
+        };
+        for (name, at) in &self.place {
+            let bytes = fs::read(folder.join(name))?;
+            flash[*at..*at + bytes.len()].copy_from_slice(&bytes);
+        }
+        Ok(flash)
+    }
+}
+
+/// Fails at the first byte that differs.
+pub fn same_bytes(what: &str, ours: &[u8], expected: &[u8]) -> Result<(), Failed> {
+    if ours.len() != expected.len() {
+        let (ours, expected) = (ours.len(), expected.len());
+        return Err(format!("{what}: {ours} bytes, and {expected} expected").into());
+    }
+    let mut differing = (0..ours.len()).filter(|at| ours[*at] != expected[*at]);
+    match differing.next() {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "{what}: {} bytes differ, the first at {first:#x}: {:#04x}, and {:#04x} expected",
+            1 + differing.count(),
+            ours[first],
+            expected[first],
+        )
+        .into()),
+    }
+}

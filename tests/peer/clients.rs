@@ -1,0 +1,48 @@
+//! The two clients: the reference, and ours under its old name.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+
+use libtest_mimic::Failed;
+
+use crate::process::{Outcome, run};
+
+/// Version of the reference that all expectations are from.
+const VERSION: &str = "5.6.0";
+
+/// The Python that has the reference.
+#[derive(Debug, Clone)]
+pub struct Reference(OsString);
+
+impl Reference {
+    /// Looks where `GURU_ESPTOOL` says.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find() -> Result<Self, String> {
+        let python = env::var_os("GURU_ESPTOOL")
+            .filter(|python| !python.is_empty())
+            .ok_or("GURU_ESPTOOL names no Python that has esptool")?;
+        let reference = Self(python);
+        let outcome = reference
+            .run(&["version"], Path::new("."))
+            .map_err(|error| error.message().unwrap_or("cannot be run").to_owned())?;
+        if outcome.stdout.contains(VERSION) {
+            Ok(reference)
+        } else {
+            Err(format!("GURU_ESPTOOL has no esptool {VERSION}:\n{outcome}"))
+        }
+    }
+
+    /// Runs it with these arguments.
+    pub fn run(&self, args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
+        run(&self.0, ["-m", "esptool"].iter().chain(args), folder)
+    }
+}
+
+/// Runs ours as `guru esptool`.
+pub fn run_ours(args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
+    let guru = env!("CARGO_BIN_EXE_guru");
+    run(guru, ["esptool"].iter().chain(args), folder)
+}

@@ -1,0 +1,107 @@
+//! The lines of output that other programs parse, without what differs from run to run.
+
+/// Beginnings of lines that build systems, IDEs and test frameworks look for.
+const PARSED: &[&str] = &[
+    "esptool v",
+    "Serial port ",
+    "Connecting...",
+    "Connected to ",
+    "Chip type:",
+    "Features:",
+    "Crystal frequency:",
+    "USB mode:",
+    "MAC:",
+    "BASE MAC:",
+    "MAC_EXT:",
+    "Chip ID:",
+    "Detecting chip type...",
+    "Changing baud rate to ",
+    "Changed.",
+    "Configuring flash size...",
+    "Auto-detected flash size: ",
+    "Flash parameters set to ",
+    "SHA digest in image updated",
+    "Flash will be erased from ",
+    "Compressed ",
+    "Wrote ",
+    "Verifying written data...",
+    "Verifying 0x",
+    "Hash of data verified.",
+    "Read ",
+    "Verification ",
+    "Flash memory ",
+    "Manufacturer: ",
+    "Device: ",
+    "Detected flash size: ",
+    "Flash type set in eFuse: ",
+    "Flash voltage set by ",
+    "Hard resetting via RTS pin...",
+    "Soft resetting...",
+    "Staying in bootloader.",
+    "Enabling default SPI flash mode...",
+    "Attaching flash from eFuses",
+    "A fatal error occurred: ",
+    "Failed to connect to ",
+    "   0x",
+];
+
+/// Picks the parsed lines out of what a client said on standard output, in their order. Progress
+/// lines are left out: how often they come is up to the client.
+pub fn parsed_lines(stdout: &str) -> Vec<String> {
+    stdout
+        .lines()
+        .filter(|line| PARSED.iter().any(|begin| line.starts_with(begin)))
+        .map(normalised)
+        .collect()
+}
+
+/// The fatal error on standard error, without the client's way of marking it and of breaking
+/// lines.
+pub fn fatal_error(stderr: &str) -> Option<String> {
+    let (_, message) = stderr.split_once("A fatal error occurred: ")?;
+    Some(normalised(
+        &message.split_whitespace().collect::<Vec<_>>().join(" "),
+    ))
+}
+
+/// What differs from run to run is replaced: times, rates, ports. Behind `Connecting...` stand
+/// dots and notes, as many as it took; our own version stands behind the reference's.
+fn normalised(line: &str) -> String {
+    for begin in ["Connecting...", "esptool v5.6.0"] {
+        if line.starts_with(begin) {
+            return begin.to_owned();
+        }
+    }
+    let mut words = Vec::new();
+    let mut before = "";
+    for word in line.trim_end().split(' ') {
+        let number = |word: &str| {
+            word.trim_start_matches('(')
+                .trim_end_matches("...")
+                .parse::<f64>()
+                .is_ok()
+        };
+        words.push(if before == "in" && number(word) {
+            "T".to_owned()
+        } else if word.contains("://") {
+            "PORT".to_owned()
+        } else {
+            word.to_owned()
+        });
+        before = word;
+    }
+    let mut line = words.join(" ");
+    // How small it gets is up to the compressor.
+    if line.starts_with("Compressed ")
+        && let Some(begin) = line.rfind(" to ")
+    {
+        line.replace_range(begin.., " to M...");
+    }
+    if let (Some(begin), Some(end)) = (line.find(" ("), line.find(" compressed)")) {
+        line.replace_range(begin + 2..end, "M");
+    }
+    if let (Some(begin), Some(end)) = (line.rfind(" ("), line.rfind("kbit/s)")) {
+        line.replace_range(begin + 2..end, "R ");
+    }
+    line
+}
