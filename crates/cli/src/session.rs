@@ -27,7 +27,7 @@ pub fn with_device(
     context: &mut Context,
     job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
 ) -> Result<(), Error> {
-    interrupt::watch(&context.cancel);
+    interrupt::watch(context);
     let (mut device, health) = connect(context)?;
     context.screen.message(&Message::Ready);
     let outcome = work(context, &mut device, job);

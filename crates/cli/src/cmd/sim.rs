@@ -84,7 +84,7 @@ impl Sim {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         let options = self.options()?;
         let endpoint = self.endpoint();
-        interrupt::watch(&context.cancel);
+        interrupt::watch(context);
         let screen = context.screen.as_mut();
         serve(&options, &endpoint, &context.cancel, &mut |event| {
             show(screen, &options, &endpoint, event);
