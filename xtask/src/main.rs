@@ -1,5 +1,6 @@
 //! Tasks for people who work on Guru: `cargo xtask TASK`.
 
+mod bench;
 mod elf;
 mod examples;
 mod film;
@@ -13,6 +14,7 @@ usage: cargo xtask TASK
 
   examples [--check]   compile examples/hello and write its flash images;
                        --check: compare them with those in the repository instead
+  bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
 ";
 
 /// What went wrong, for the person at the keyboard.
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["examples"] => examples::run(examples::Mode::Write),
         ["examples", "--check"] => examples::run(examples::Mode::Check),
+        ["bench"] => bench::run_all(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

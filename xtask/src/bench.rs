@@ -1,0 +1,275 @@
+//! `cargo xtask bench`: Guru beside the tool that it replaces, on the same virtual chip, and what
+//! came of it in `docs/performance.md`.
+//!
+//! Both programs talk to `guru sim --fast` over TCP through a proxy that records every byte. What
+//! is compared does not depend on how busy this machine is: bytes, round trips, and the time that
+//! one model computes from the recording. Only start-up and host times are measured by a clock.
+
+mod model;
+mod process;
+mod proxy;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use crate::Result;
+use model::{Work, bound, work};
+use process::{Cost, Simulator, Startup, run, startup};
+
+/// What both programs are given.
+struct Job {
+    name: &'static str,
+    chip: &'static str,
+    /// Bytes of flash.
+    flash: usize,
+    /// Bytes that are written, verified or read.
+    length: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Id,
+    Write,
+    WriteCompressed,
+    Read,
+    Verify,
+}
+
+/// Where everything is written and read.
+const ADDRESS: u32 = 0x1_0000;
+const MB: usize = 1 << 20;
+
+const JOBS: &[Job] = &[
+    Job::new("flash-id", "esp32c3", 0, Kind::Id),
+    Job::new("write 1 MB", "esp32c3", MB, Kind::Write),
+    Job::new(
+        "write 1 MB, both compressed",
+        "esp32c3",
+        MB,
+        Kind::WriteCompressed,
+    ),
+    Job::new("write 4 MB", "esp32c3", 4 * MB, Kind::Write),
+    Job::new("verify 1 MB", "esp32c3", MB, Kind::Verify),
+    Job::new("read 256 KB", "esp32c3", MB / 4, Kind::Read),
+    Job::new("flash-id", "esp32", 0, Kind::Id),
+    Job::new("write 1 MB", "esp32", MB, Kind::Write),
+    Job::new("write 4 MB", "esp32", 4 * MB, Kind::Write),
+    Job::new("verify 1 MB", "esp32", MB, Kind::Verify),
+    Job::new("read 256 KB", "esp32", MB / 4, Kind::Read),
+    Job::new("flash-id", "esp32s2", 0, Kind::Id),
+    Job::new("write 1 MB", "esp32s2", MB, Kind::Write),
+    Job::new("flash-id", "esp32p4", 0, Kind::Id),
+    Job::new("write 1 MB", "esp32p4", MB, Kind::Write),
+];
+
+impl Job {
+    const fn new(name: &'static str, chip: &'static str, length: usize, kind: Kind) -> Self {
+        Self {
+            name,
+            chip,
+            flash: 8 * MB,
+            length,
+            kind,
+        }
+    }
+}
+
+/// What both did.
+struct Row {
+    job: &'static Job,
+    ours: Side,
+    reference: Side,
+    /// The least that the ROM allows, where that is known.
+    bound: Option<Work>,
+}
+
+/// What one of them did.
+struct Side {
+    work: Work,
+    cost: Cost,
+}
+
+/// Everything that was measured.
+struct Measured {
+    rows: Vec<Row>,
+    startup_ours: Startup,
+    startup_reference: Startup,
+    /// A write of 16 MB by ours.
+    large: Cost,
+}
+
+pub fn run_all() -> Result<()> {
+    let python = env::var_os("GURU_ESPTOOL")
+        .filter(|python| !python.is_empty())
+        .ok_or("GURU_ESPTOOL must name a Python that has esptool 5.6.0")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "guru"])
+        .current_dir(&root)
+        .status()?;
+    if !built.success() {
+        return Err("guru cannot be built".into());
+    }
+    let guru = fs::canonicalize(root.join("target/release/guru"))?;
+    let folder = root.join("target/bench");
+    fs::create_dir_all(&folder)?;
+    let folder = fs::canonicalize(folder)?;
+
+    let reference = |args: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "esptool"]).args(args);
+        command
+    };
+    let ours = |args: &[&str]| {
+        let mut command = Command::new(&guru);
+        command.args(args);
+        command
+    };
+
+    let mut rows = Vec::new();
+    for job in JOBS {
+        let files = Files::make(job, &folder)?;
+        let reference = measure(job, &files, &guru, |port| {
+            reference(&[&["--port", port, "--no-stub"][..], &job.args(true)].concat())
+        })?;
+        let ours = measure(job, &files, &guru, |port| {
+            ours(&[&["--port", port][..], &job.args(false)].concat())
+        })?;
+        let bound = match job.kind {
+            Kind::Write | Kind::WriteCompressed => {
+                Some(bound(job.chip, &files.app, ADDRESS, &ours.work)?)
+            }
+            _ => None,
+        };
+        report::progress(job, &ours, &reference);
+        rows.push(Row {
+            job,
+            ours,
+            reference,
+            bound,
+        });
+    }
+
+    let job = Job {
+        flash: 16 * MB,
+        ..Job::new("write 16 MB", "esp32c3", 16 * MB, Kind::Write)
+    };
+    let files = Files::make(&job, &folder)?;
+    let simulator = Simulator::start(&guru, &job, &files.flash)?;
+    let large = run(
+        ours(&["--port", &simulator.port, "write-flash", "0x0", "app.bin"]),
+        &folder,
+    )?;
+
+    let measured = Measured {
+        rows,
+        startup_ours: startup(|| ours(&["version"]))?,
+        startup_reference: startup(|| reference(&["version"]))?,
+        large,
+    };
+    fs::write(root.join("docs/performance.md"), report::page(&measured))?;
+    Ok(())
+}
+
+impl Job {
+    /// The command line behind the port.
+    fn args(&self, reference: bool) -> Vec<&'static str> {
+        match self.kind {
+            Kind::Id => vec!["flash-id"],
+            Kind::WriteCompressed if reference => vec!["write-flash", "-z", "0x10000", "app.bin"],
+            Kind::Write | Kind::WriteCompressed => vec!["write-flash", "0x10000", "app.bin"],
+            Kind::Read => vec!["read-flash", "0x10000", "0x40000", "read.bin"],
+            Kind::Verify => vec!["verify-flash", "0x10000", "app.bin"],
+        }
+    }
+}
+
+/// What is there before each of the two runs.
+struct Files {
+    folder: PathBuf,
+    flash: PathBuf,
+    app: Vec<u8>,
+    before: Vec<u8>,
+}
+
+impl Files {
+    fn make(job: &Job, folder: &Path) -> Result<Self> {
+        let app = code(job.length);
+        fs::write(folder.join("app.bin"), &app)?;
+        let mut before = noise(job.flash);
+        if job.kind == Kind::Verify {
+            let at = ADDRESS as usize;
+            before[at..at + app.len()].copy_from_slice(&app);
+        }
+        let files = Self {
+            folder: folder.to_owned(),
+            flash: folder.join("flash.bin"),
+            app,
+            before,
+        };
+        fs::write(&files.flash, &files.before)?;
+        Ok(files)
+    }
+}
+
+/// Runs one of the two on a fresh virtual chip.
+fn measure(
+    job: &Job,
+    files: &Files,
+    guru: &Path,
+    client: impl Fn(&str) -> Command,
+) -> Result<Side> {
+    fs::write(&files.flash, &files.before)?;
+    let _ = fs::remove_file(files.folder.join("read.bin"));
+    let simulator = Simulator::start(guru, job, &files.flash)?;
+    let proxy = proxy::Proxy::start(simulator.address()?)?;
+    let cost = run(client(&proxy.port()), &files.folder)?;
+    let recording = proxy.finish()?;
+    drop(simulator);
+    let flash = fs::read(&files.flash)?;
+    let at = ADDRESS as usize;
+    let right = match job.kind {
+        Kind::Write | Kind::WriteCompressed => flash[at..at + job.length] == files.app,
+        Kind::Read => fs::read(files.folder.join("read.bin"))? == flash[at..at + job.length],
+        Kind::Id | Kind::Verify => true,
+    };
+    if !right {
+        return Err(format!("{} on {}: the result is wrong", job.name, job.chip).into());
+    }
+    let written = match job.kind {
+        Kind::Write | Kind::WriteCompressed => job.length,
+        _ => 0,
+    };
+    Ok(Side {
+        work: work(&recording, written)?,
+        cost,
+    })
+}
+
+/// Bytes that compress to a bit more than half, as firmware does.
+fn code(length: usize) -> Vec<u8> {
+    let noise = noise(length);
+    let byte = |at| {
+        if at / 8 % 2 == 0 {
+            noise[at]
+        } else {
+            (at / 64) as u8
+        }
+    };
+    (0..length).map(byte).collect()
+}
+
+/// Bytes without a pattern.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let byte = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(byte).collect()
+}
