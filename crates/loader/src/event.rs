@@ -110,7 +110,7 @@ pub enum Event {
         /// Bytes.
         length: u32,
     },
-    /// A file's digest matches.
+    /// Flash holds a file.
     Verified {
         /// Name of the file.
         name: String,
@@ -118,6 +118,8 @@ pub enum Event {
         address: u32,
         /// Bytes.
         length: u32,
+        /// How that was proved.
+        proof: Proof,
     },
     /// A file's digest does not match. The job goes on with the next file.
     Mismatch {
@@ -181,6 +183,18 @@ pub enum Event {
     Leaving(Leaving),
     /// Something that a person should know.
     Notice(Notice),
+}
+
+/// How flash was proved to hold a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// By the ROM's digest.
+    Digest,
+    /// By reading every byte back.
+    ReadBack,
+    /// By both.
+    DigestAndReadBack,
 }
 
 /// Progress of a job's present step.

@@ -205,7 +205,7 @@ pub enum Verify {
     /// By digest where the ROM has one; else not, and that is said.
     #[default]
     Digest,
-    /// By digest where the ROM has one, else by reading back.
+    /// By digest where the ROM has one, and by reading every byte back.
     ReadBack,
     /// Not at all.
     Never,

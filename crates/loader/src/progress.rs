@@ -9,8 +9,6 @@ pub(crate) struct Meter {
     start: u32,
     /// Bytes of contents in all.
     total: u64,
-    /// Bytes of contents that need not go over the line.
-    skipped: u64,
     /// Bytes of data that went over the line.
     sent: u64,
     /// Estimate of all that goes.
@@ -24,7 +22,6 @@ impl Meter {
             step,
             start,
             total,
-            skipped: 0,
             sent: 0,
             to_send: total,
         }
@@ -35,21 +32,15 @@ impl Meter {
         self.sent
     }
 
-    /// Bytes of contents that were found in place.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// `bytes` of data went over the line; contents before `address` are done.
     pub fn sent(&mut self, bytes: u64, address: u32, observer: &mut dyn Observer) {
         self.sent += bytes;
         self.at(address, observer);
     }
 
-    /// `bytes` of contents before `address` were found in place.
-    pub fn skip(&mut self, bytes: u64, address: u32, observer: &mut dyn Observer) {
-        self.skipped += bytes;
-        self.at(address, observer);
+    /// `bytes` of contents were found in place: they need not go over the line.
+    pub fn skip(&mut self, bytes: u64) {
+        self.to_send = self.to_send.saturating_sub(bytes);
     }
 
     /// A stream of `raw` bytes goes as `packed` bytes.

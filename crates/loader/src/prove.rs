@@ -7,7 +7,7 @@ use crate::digest::{Placed, hex};
 use crate::job::Target;
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
-use crate::{Error, Event, Notice, Observer, Session, Unverified, Verify, WriteRequest};
+use crate::{Error, Event, Notice, Observer, Proof, Session, Unverified, Verify, WriteRequest};
 
 /// Rounds of repair on a line that damages data.
 const REPAIRS: u32 = 12;
@@ -42,12 +42,19 @@ impl<L: Link> Session<L> {
             address,
             length,
         });
-        if self.has_digest() {
+        let read_back = request.verify == Verify::ReadBack;
+        let proof = match (self.has_digest(), read_back) {
+            (true, false) => Proof::Digest,
+            (true, true) => Proof::DigestAndReadBack,
+            (false, _) => Proof::ReadBack,
+        };
+        if proof != Proof::ReadBack {
             self.insist(observer, async |session, observer| {
                 session.mend_until_proved(target, meter, observer).await
             })
             .await?;
-        } else {
+        }
+        if proof != Proof::Digest {
             self.insist(observer, async |session, observer| {
                 session.mend_until_read_back(target, meter, observer).await
             })
@@ -57,11 +64,12 @@ impl<L: Link> Session<L> {
             name,
             address,
             length,
+            proof,
         });
         Ok(true)
     }
 
-    /// Without a digest: reads everything back, and writes sectors that differ again.
+    /// Reads everything back, and writes sectors that differ again.
     async fn mend_until_read_back(
         &mut self,
         target: &Target,

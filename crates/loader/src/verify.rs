@@ -5,7 +5,9 @@ use guru_link::Link;
 use md5::{Digest, Md5};
 
 use crate::digest::{Placed, hex};
-use crate::{Error, Event, FilePart, FlashSizeOption, Notice, Observer, Session, VerifyRequest};
+use crate::{
+    Error, Event, FilePart, FlashSizeOption, Notice, Observer, Proof, Session, VerifyRequest,
+};
 
 /// Differing bytes that are told.
 const MAX_DIFFERENCES: usize = 1 << 20;
@@ -154,10 +156,16 @@ impl<L: Link> Session<L> {
             (!differences.is_empty()).then(Default::default)
         };
         let Some((expected, found)) = mismatch else {
+            let proof = if self.has_digest() {
+                Proof::Digest
+            } else {
+                Proof::ReadBack
+            };
             observer.event(Event::Verified {
                 name,
                 address,
                 length,
+                proof,
             });
             return Ok(true);
         };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use guru_image::{Compatibility, FlashParameters, Outcome, compatibility};
-use guru_link::{Instant, Link};
+use guru_link::Link;
 use guru_plan::{SECTOR, Stream, erases_of, sector_ceil};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::event::Step;
 use crate::job::{Planned, Prepared, Target, WriteJob, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
-use crate::{Error, Event, Notice, Observer, Session, Skip, WriteRequest};
+use crate::{Error, Event, Notice, Observer, Session, Skip, Verify, WriteRequest};
 
 /// What a write did.
 #[derive(Debug, Clone, Serialize)]
@@ -53,8 +53,28 @@ impl<L: Link> Session<L> {
         job: WriteJob,
         observer: &mut dyn Observer,
     ) -> Result<WriteReport, Error> {
-        let WriteJob { request, prepared } = job;
-        let skip = self.skip_mode(&request, observer);
+        let WriteJob {
+            mut request,
+            mut prepared,
+        } = job;
+        if let Some(reason) = self.cannot_compare(&request) {
+            let mut ignored = |option| {
+                let reason = reason.to_owned();
+                observer.event(Event::Notice(Notice::Ignored { option, reason }));
+            };
+            if request.skip == Skip::Files {
+                ignored("--skip-flashed");
+            }
+            request.skip = Skip::Never;
+            if request.files.iter().any(|file| file.previous.is_some()) {
+                ignored("--diff-with");
+                request
+                    .files
+                    .iter_mut()
+                    .for_each(|file| file.previous = None);
+                prepared = None;
+            }
+        }
         self.check_security(&request).await?;
         self.check_images(&request, observer).await?;
         let flash = self
@@ -111,14 +131,7 @@ impl<L: Link> Session<L> {
         let mut report = WriteReport { files: Vec::new() };
         for target in &prepared.targets {
             let file = self
-                .write_file(
-                    target,
-                    &mut prepared.compressor,
-                    &request,
-                    skip,
-                    files,
-                    observer,
-                )
+                .write_file(target, &mut prepared.compressor, &request, files, observer)
                 .await?;
             report.files.push(file);
         }
@@ -132,25 +145,17 @@ impl<L: Link> Session<L> {
         Ok(report)
     }
 
-    /// What of skipping is possible for this chip and request.
-    fn skip_mode(&self, request: &WriteRequest, observer: &mut dyn Observer) -> Skip {
-        let reason = if request.erase_all {
-            "the whole chip is erased first"
+    /// Why nothing can be found out about what is in flash already.
+    fn cannot_compare(&self, request: &WriteRequest) -> Option<&'static str> {
+        if request.erase_all {
+            Some("the whole chip is erased first")
         } else if self.device.secure_download {
-            "the chip is in Secure Download Mode"
+            Some("the chip is in Secure Download Mode")
         } else if !self.has_digest() {
-            "the chip's ROM has no digest command"
+            Some("the chip's ROM has no digest command")
         } else {
-            return request.skip;
-        };
-        if request.skip == Skip::Files {
-            let reason = reason.to_owned();
-            observer.event(Event::Notice(Notice::Ignored {
-                option: "--skip-flashed",
-                reason,
-            }));
+            None
         }
-        Skip::Never
     }
 
     async fn check_security(&mut self, request: &WriteRequest) -> Result<(), Error> {
@@ -237,7 +242,6 @@ impl<L: Link> Session<L> {
         target: &Target,
         compressor: &mut Compressor,
         request: &WriteRequest,
-        skip: Skip,
         files: usize,
         observer: &mut dyn Observer,
     ) -> Result<FileReport, Error> {
@@ -263,27 +267,31 @@ impl<L: Link> Session<L> {
         tell_outcome(target, observer);
         let placed = target.placed();
         let whole = target.range();
-        if target.streams.is_empty() {
-            // Nothing differs from what is believed to be there.
-            if request.trust_flash_content || self.holds(placed, &whole).await? {
-                report.unchanged = u64::from(target.contents.len());
-                report.verified = !request.trust_flash_content;
-                observer.event(unchanged(&whole, true));
-                return Ok(report);
-            }
+        let skip = if target.encrypt {
+            Skip::Never
+        } else {
+            request.skip
+        };
+        let believed = target.streams.is_empty();
+        if believed && request.trust_flash_content {
+            report.unchanged = u64::from(target.contents.len());
+            observer.event(unchanged(&whole, true));
+            return Ok(report);
         }
-        let skip = if target.encrypt { Skip::Never } else { skip };
-        if skip != Skip::Never && self.is_there(placed, &whole, observer).await? {
+        let mut meter = Meter::new(Step::Write, target.start, u64::from(target.contents.len()));
+        if (believed || skip != Skip::Never) && self.is_there(placed, &whole, observer).await? {
             report.unchanged = u64::from(target.contents.len());
             report.verified = true;
             observer.event(unchanged(&whole, true));
+            if request.verify == Verify::ReadBack {
+                self.prove(target, request, &mut meter, observer).await?;
+            }
             return Ok(report);
         }
         if !request.erase_all {
             tell_erase(target, observer);
         }
         let begun = self.channel.now();
-        let mut meter = Meter::new(Step::Write, target.start, u64::from(target.contents.len()));
         meter.at(target.start, observer);
         let mut compressed = false;
         let mut pending: Vec<&Planned> = Vec::new();
@@ -292,7 +300,7 @@ impl<L: Link> Session<L> {
             let ask = skip == Skip::Parts && target.streams.len() > 1;
             if ask && self.is_there(placed, range, observer).await? {
                 observer.event(unchanged(range, false));
-                meter.skip(u64::from(planned.stream.length()), range.end, observer);
+                meter.skip(u64::from(planned.stream.length()));
             } else {
                 pending.push(planned);
             }
@@ -330,15 +338,18 @@ impl<L: Link> Session<L> {
             observer.event(Event::Notice(Notice::NotCompressible { file }));
         }
         report.sent = meter.data_sent();
-        report.unchanged = meter.skipped();
-        tell_wrote(
-            target,
-            &meter,
-            compressed,
-            self.channel.now(),
-            begun,
-            observer,
-        );
+        let written: u64 = streams
+            .iter()
+            .map(|stream| u64::from(stream.length()))
+            .sum();
+        report.unchanged = u64::from(target.contents.len()) - written;
+        observer.event(Event::Wrote {
+            name: target.name.clone(),
+            address: target.address,
+            bytes: written,
+            compressed: compressed.then_some(meter.data_sent()),
+            elapsed: self.channel.now() - begun,
+        });
         report.verified = self.prove(target, request, &mut meter, observer).await?;
         Ok(report)
     }
@@ -423,21 +434,4 @@ fn tell_erase(target: &Target, observer: &mut dyn Observer) {
             observer.event(Event::Notice(Notice::SharedSector { start, length }));
         }
     }
-}
-
-fn tell_wrote(
-    target: &Target,
-    meter: &Meter,
-    compressed: bool,
-    now: Instant,
-    begun: Instant,
-    observer: &mut dyn Observer,
-) {
-    observer.event(Event::Wrote {
-        name: target.name.clone(),
-        address: target.address,
-        bytes: u64::from(target.contents.len()) - meter.skipped(),
-        compressed: compressed.then_some(meter.data_sent()),
-        elapsed: now - begun,
-    });
 }

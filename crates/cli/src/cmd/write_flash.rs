@@ -21,7 +21,7 @@ use crate::ui::Report;
 /// What the flash holds already is found by digest and left alone. The rest is erased in whole
 /// sectors of 4096 bytes, written, compressed where the chip can, and verified by digest. An
 /// ESP8266's loader has no digest: there the result is verified only with --verify, which reads
-/// everything back.
+/// everything back on any chip.
 ///
 /// Before anything is erased it is checked that the files fit into the flash, do not overlap, and
 /// that an image at the bootloader's place is for this chip and revision. --force overrides that,
@@ -63,7 +63,7 @@ pub struct WriteFlash {
     #[arg(long)]
     no_skip: bool,
 
-    /// Read everything back where the chip has no digest (ESP8266); slow
+    /// Read everything back, besides the digest or in its place (ESP8266); slow
     #[arg(long, conflicts_with = "no_verify")]
     verify: bool,
 

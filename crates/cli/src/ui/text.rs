@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Severity, Step};
+use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Proof, Severity, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Style;
@@ -248,9 +248,15 @@ impl Screen for Text {
                 name,
                 address,
                 length,
+                proof,
             } => {
+                let proof = match proof {
+                    Proof::Digest => "",
+                    Proof::ReadBack => " (read back)",
+                    Proof::DigestAndReadBack => " (by digest, and read back)",
+                };
                 self.line(&format!(
-                    "  verified: {length} bytes at 0x{address:08x} equal {}",
+                    "  verified: {length} bytes at 0x{address:08x} equal {}{proof}",
                     escape(name)
                 ));
             }

@@ -1,8 +1,8 @@
 use guru_chip::CHIPS;
 use guru_link::block_on;
 use guru_loader::{
-    Compress, EraseRegion, Error, Event, FlashOptions, Notice, ReadLength, Unverified, Verify,
-    VerifyRequest, WriteRequest,
+    Compress, EraseRegion, Error, Event, FlashOptions, Notice, Proof, ReadLength, Unverified,
+    Verify, VerifyRequest, WriteRequest,
 };
 
 use crate::bench::{
@@ -113,9 +113,10 @@ fn with_the_old_contents_known_only_changed_sectors_are_written() {
     let mut part = file("new.bin", 0x1_0000, &new);
     part.previous = Some(file("old.bin", 0, &old).contents);
     let request = request(vec![part]);
-    write(&mut session, request, &mut Events::default()).unwrap();
+    let report = write(&mut session, request, &mut Events::default()).unwrap();
     assert_same(&flash(&session, 0x1_0000, new.len()), &new, "the flash");
     assert_eq!(session.link().stats().erased_bytes, 0x1000);
+    assert_eq!(report.files[0].unchanged, 100_000 - 0x1000);
 }
 
 #[test]
@@ -269,5 +270,44 @@ fn verification_finds_a_single_changed_byte_and_names_it() {
             event,
             Event::Differences { count: 1, bytes } if *bytes == expected
         )));
+    }
+}
+
+#[test]
+fn without_a_digest_old_contents_are_not_believed() {
+    let mut session = connect("esp8266");
+    let bytes = firmware(10_000, 12);
+    let mut part = file("new.bin", 0x1_0000, &bytes);
+    part.previous = Some(file("old.bin", 0, &bytes).contents);
+    let mut events = Events::default();
+    write(&mut session, request(vec![part]), &mut events).unwrap();
+    let ignored = |event: &Event| {
+        matches!(
+            event,
+            Event::Notice(Notice::Ignored {
+                option: "--diff-with",
+                ..
+            })
+        )
+    };
+    assert!(events.has(ignored));
+    assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, "the flash");
+}
+
+#[test]
+fn a_file_is_read_back_besides_its_digest_when_that_is_asked_for() {
+    let mut session = connect("esp32c3");
+    let bytes = firmware(5001, 13);
+    for _ in 0..2 {
+        let request = WriteRequest {
+            verify: Verify::ReadBack,
+            ..request(vec![file("app.bin", 0x1_0000, &bytes)])
+        };
+        let mut events = Events::default();
+        write(&mut session, request, &mut events).unwrap();
+        let proof = Proof::DigestAndReadBack;
+        assert!(
+            events.has(|event| matches!(event, Event::Verified { proof: p, .. } if *p == proof))
+        );
     }
 }
