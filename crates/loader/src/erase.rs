@@ -1,7 +1,7 @@
 //! Erasing, of regions and of the whole chip.
 
 use guru_link::Link;
-use guru_plan::{Line, SECTOR, StreamRules, erase_request, streams};
+use guru_plan::{SECTOR, erase_pieces, erase_request};
 use guru_wire::{Begin, Command};
 
 use crate::event::Step;
@@ -12,6 +12,9 @@ use crate::{Error, Event, FlashOptions, Notice, Observer, Session, SlowJob};
 /// Typical whole-chip erase of a 4 MB part: W25Q32JV data sheet, revision G, section 9.6; larger
 /// parts take in proportion.
 const CHIP_ERASE_SECONDS_PER_MB: u64 = 3;
+
+/// The most bytes of one BEGIN, so that progress shows.
+const MAX_PIECE: u32 = 1 << 20;
 
 /// What to erase.
 #[derive(Debug, Clone, Copy)]
@@ -138,17 +141,15 @@ impl<L: Link> Session<L> {
         range: std::ops::Range<u32>,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let line = Line::uart(self.channel.link().baud(), Default::default());
-        let rules = StreamRules::new(self.chip, false, line);
         let total = u64::from(range.end - range.start);
         let meter = Meter::new(Step::Erase, range.start, total);
         self.unfinished = Some(range.clone());
         meter.at(range.start, observer);
-        for piece in streams(range, &rules) {
-            let (start, length) = (piece.range.start, piece.length());
+        for piece in erase_pieces(range, MAX_PIECE) {
+            let (start, length) = (piece.start, piece.end - piece.start);
             let (asked, rest) = erase_request(self.chip.rom.erase, start, length);
             if rest > 0 {
-                self.erase_by_register(piece.range.end - rest, rest).await?;
+                self.erase_by_register(piece.end - rest, rest).await?;
             }
             let block_size = self.chip.rom.flash_block;
             let begin = Begin {
@@ -163,7 +164,7 @@ impl<L: Link> Session<L> {
             self.channel
                 .query(&command, 0, timeout, "erasing flash")
                 .await?;
-            meter.at(piece.range.end, observer);
+            meter.at(piece.end, observer);
         }
         self.unfinished = None;
         Ok(())

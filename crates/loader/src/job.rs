@@ -5,9 +5,7 @@ use std::ops::Range;
 
 use guru_chip::Chip;
 use guru_image::{Contents, FlashParameters, Form as ImageForm, Image, Outcome, patch};
-use guru_plan::{
-    Form, Line, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_floor, streams,
-};
+use guru_plan::{Form, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_floor, streams};
 
 use crate::compress::{Compressor, Work};
 use crate::digest::Placed;
@@ -149,8 +147,7 @@ impl Prepared {
         parameters: FlashParameters,
     ) -> Result<Self, Error> {
         let compress = request.compress == Compress::Auto;
-        // Where to divide hardly depends on the line; the exact rate is not known yet.
-        let rules = StreamRules::new(chip, compress, Line::uart(921_600, Default::default()));
+        let rules = StreamRules::new(chip, compress);
         let mut work = Vec::new();
         let mut targets = Vec::new();
         for file in &request.files {

@@ -68,8 +68,9 @@ pub(crate) struct Erasure {
 impl Erasure {
     /// What BEGIN for these sectors has to erase.
     fn needed(&self, sectors: &Range<u32>) -> Range<u32> {
-        if self.erased.start <= sectors.start && sectors.end <= self.erased.end {
-            sectors.start..sectors.start
+        if self.erased.start < sectors.end && sectors.end <= self.erased.end {
+            // Only what an earlier stream has written behind its end.
+            sectors.start..self.erased.start.max(sectors.start)
         } else if self.wish.start == sectors.start && sectors.end <= self.wish.end {
             self.wish.clone()
         } else {
@@ -78,14 +79,15 @@ impl Erasure {
     }
 
     fn done(&mut self, erased: &Range<u32>) {
-        if !erased.is_empty() {
+        if erased.end > self.erased.end {
             self.erased = erased.clone();
+            self.wish = 0..0;
         }
     }
 
-    /// Something was written to these sectors, or may have been.
-    fn used(&mut self, sectors: &Range<u32>) {
-        self.erased.start = self.erased.start.max(sectors.end);
+    /// Something was written before `end`, or may have been.
+    fn used(&mut self, end: u32) {
+        self.erased.start = self.erased.start.max(end);
     }
 }
 
@@ -120,6 +122,10 @@ impl<L: Link> Session<L> {
                 range: at..end,
                 form: stream.form,
             };
+            let overrun = match packed {
+                Some(_) => part.overrun(self.chip.rom.inflate),
+                None => 0,
+            };
             let sending = Sending {
                 range: at..end,
                 block: self.line.block(self.chip.rom.flash_block),
@@ -128,7 +134,7 @@ impl<L: Link> Session<L> {
                 encrypt,
             };
             let result = self.send_stream(sending, erasure, meter, observer).await;
-            erasure.used(&part.sectors());
+            erasure.used(part.sectors().end.saturating_add(overrun));
             let (reached, fault) = match result {
                 Ok(()) => {
                     self.line.trust_more();

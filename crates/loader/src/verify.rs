@@ -106,13 +106,13 @@ impl<L: Link> Session<L> {
         let patched = patch(file.contents.clone(), address, &self.chip.image, parameters)?;
         if let Outcome::Set {
             word,
-            changed,
+            changed: true,
             digest,
         } = patched.outcome
         {
             observer.event(Event::HeaderPatched {
                 parameters: word,
-                digest_updated: digest && changed,
+                digest_updated: digest,
             });
         }
         observer.event(Event::Verifying {

@@ -310,10 +310,7 @@ impl<L: Link> Session<L> {
             .map(|planned| planned.stream.clone())
             .collect();
         let mut erasure = Erasure::default();
-        for (planned, wish) in pending
-            .iter()
-            .zip(erases_of(&streams, self.chip.rom.inflate))
-        {
+        for (planned, wish) in pending.iter().zip(erases_of(&streams)) {
             let packed = match planned.work {
                 Some(work) if self.can_inflate() => compressor.take(work)?,
                 _ => None,
@@ -394,13 +391,10 @@ fn tell_outcome(target: &Target, observer: &mut dyn Observer) {
             file,
             reason: error.to_string(),
         }),
-        Outcome::Set {
-            word,
-            changed,
-            digest,
-        } => Event::HeaderPatched {
+        Outcome::Set { changed: false, .. } => return,
+        Outcome::Set { word, digest, .. } => Event::HeaderPatched {
             parameters: *word,
-            digest_updated: *digest && *changed,
+            digest_updated: *digest,
         },
     });
 }

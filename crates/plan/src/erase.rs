@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use guru_chip::EraseRule;
 
 use crate::{BLOCK, SECTOR};
@@ -30,6 +32,24 @@ pub fn erases(start: u32, length: u32) -> Erases {
         sectors: head + rest - blocks * SECTORS_PER_BLOCK,
         blocks,
     }
+}
+
+/// Divides the erase of a sector-aligned range into pieces of at most `max` bytes, a multiple of a
+/// block, so that progress shows. A division one sector behind a block's boundary costs 15 single
+/// sectors on its far side and one on its near side; a division at the boundary, 32.
+pub fn erase_pieces(range: Range<u32>, max: u32) -> Vec<Range<u32>> {
+    let mut pieces = Vec::new();
+    let mut start = range.start;
+    while range.end - start > max {
+        let boundary = (start + max - SECTOR) / BLOCK * BLOCK;
+        let end = boundary + SECTOR;
+        pieces.push(start..end);
+        start = end;
+    }
+    if start < range.end {
+        pieces.push(start..range.end);
+    }
+    pieces
 }
 
 /// What to ask BEGIN for, in bytes, so that exactly `length` bytes from `start` are erased, both
@@ -94,7 +114,32 @@ mod tests {
         asked + asked.min(head(start) * SECTOR)
     }
 
+    #[test]
+    fn an_erase_is_divided_where_it_costs_least() {
+        let sum = |pieces: &[Range<u32>]| -> u32 {
+            pieces
+                .iter()
+                .map(|piece| erases(piece.start, piece.len() as u32).sectors)
+                .sum()
+        };
+        let pieces = erase_pieces(0..4 << 20, 1 << 20);
+        let aligned: Vec<_> = (0..4_u32).map(|n| n << 20..(n + 1) << 20).collect();
+        assert_eq!((sum(&pieces), sum(&aligned)), (80, 128));
+    }
+
     proptest! {
+        #[test]
+        fn pieces_cover_the_range_in_order(start in 0_u32..2000, count in 0_u32..3000) {
+            let range = start * SECTOR..(start + count) * SECTOR;
+            let mut at = range.start;
+            for piece in erase_pieces(range.clone(), 1 << 20) {
+                prop_assert_eq!(piece.start, at);
+                prop_assert!(piece.end > at && piece.end - at <= 1 << 20);
+                at = piece.end;
+            }
+            prop_assert_eq!(at, range.end);
+        }
+
         #[test]
         fn every_sector_is_erased_once(start in 0_u32..64, count in 0_u32..600) {
             let erases = erases(start * SECTOR, count * SECTOR);

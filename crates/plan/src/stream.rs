@@ -1,18 +1,14 @@
 use std::ops::Range;
-use std::time::Duration;
 
-use guru_chip::{Chip, EraseRule, InflateRule};
+use guru_chip::{Chip, InflateRule};
 
-use crate::{BLOCK, FlashTimes, Line, SECTOR, erases, sector_ceil};
+use crate::{SECTOR, sector_ceil};
 
 /// Largest stream, in bytes of contents, so that memory stays bounded.
 pub const MAX_STREAM: u32 = 1 << 20;
 
-/// What the inflater of [`InflateRule::WholeWindows`] may write behind a stream, in bytes.
+/// What the inflater of [`InflateRule::WholeWindows`] writes at once, in bytes.
 const WINDOW: u32 = 0x8000;
-
-/// How a compressed image compares with its contents, for estimates before it is compressed.
-const TYPICAL_RATIO: f64 = 0.55;
 
 /// Contents that go out behind one BEGIN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,109 +39,97 @@ impl Stream {
         let end = sector_ceil(u64::from(self.range.end));
         self.range.start..end.min(u64::from(u32::MAX)) as u32
     }
+
+    /// Bytes behind its end that the chip may overwrite when it goes compressed.
+    pub fn overrun(&self, inflate: Option<InflateRule>) -> u32 {
+        match inflate {
+            Some(InflateRule::WholeWindows) => WINDOW - self.length() % WINDOW,
+            Some(InflateRule::Exact) | None => 0,
+        }
+    }
 }
 
 /// What the division into streams depends on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamRules {
-    /// How BEGIN erases.
-    pub erase: EraseRule,
     /// How the inflater writes; `None`: everything goes raw.
     pub inflate: Option<InflateRule>,
-    /// Longest stream in bytes, a multiple of a sector.
+    /// Longest stream in bytes, a multiple of the inflater's window.
     pub max: u32,
-    /// What the line costs.
-    pub line: Line,
-    /// What the flash costs.
-    pub flash: FlashTimes,
 }
 
 impl StreamRules {
     /// The rules for a chip's ROM loader. `compress`: whether contents may go compressed.
-    pub fn new(chip: &Chip, compress: bool, line: Line) -> Self {
+    pub fn new(chip: &Chip, compress: bool) -> Self {
         Self {
-            erase: chip.rom.erase,
             inflate: chip.rom.inflate.filter(|_| compress),
             max: MAX_STREAM,
-            line,
-            flash: FlashTimes::default(),
         }
-    }
-
-    /// Erase time of a stream over `range` in the erase rule common to all ROMs.
-    fn erase_cost(&self, range: Range<u32>) -> Duration {
-        let end = sector_ceil(u64::from(range.end));
-        self.flash
-            .erase(erases(range.start, (end - u64::from(range.start)) as u32))
-    }
-
-    /// Where to divide `range`: of the sector boundaries in the last block before `latest`, the one
-    /// with the cheapest erase on both sides, and of these the latest. `extra` adds costs of a
-    /// boundary beyond its erases.
-    fn boundary(&self, range: &Range<u32>, latest: u32, extra: impl Fn(u32) -> Duration) -> u32 {
-        let earliest = latest.saturating_sub(BLOCK).max(range.start + SECTOR);
-        let rest_end = |at: u32| range.end.min(at.saturating_add(self.max));
-        (earliest..=latest)
-            .rev()
-            .step_by(SECTOR as usize)
-            .min_by_key(|at| {
-                self.erase_cost(range.start..*at) + self.erase_cost(*at..rest_end(*at)) + extra(*at)
-            })
-            .unwrap_or(latest)
     }
 }
 
-/// Divides the contents of `range`, whose start is sector-aligned, into streams: few, none longer
-/// than allowed, and divided where the ROM's way of erasing costs least.
+/// Divides the contents of `range`, whose start is sector-aligned, into the fewest streams that are
+/// not longer than allowed. Each costs one round trip; what is erased for them is another matter
+/// ([`erases_of`]).
 ///
-/// For an inflater that writes whole windows, the last part goes raw: what is written behind the
-/// end of a compressed stream is then erased again by the stream that follows, and never lies
-/// outside of `range`'s sectors.
+/// For an inflater that writes whole windows, the last window and what follows it go raw, so that
+/// nothing is ever written behind `range`'s sectors. What it writes behind a compressed stream is
+/// erased again by the one that follows; streams end one sector before a window does, so that this is
+/// one sector.
 pub fn streams(range: Range<u32>, rules: &StreamRules) -> Vec<Stream> {
     let mut streams = Vec::new();
-    if range.is_empty() {
-        return streams;
-    }
-    let (compressed_end, form) = match rules.inflate {
-        None => (range.start, Form::Raw),
-        Some(InflateRule::Exact) => (range.end, Form::Deflate),
+    let (compressed_end, longest) = match rules.inflate {
+        None => (range.start, rules.max),
+        Some(InflateRule::Exact) => (range.end, rules.max),
         Some(InflateRule::WholeWindows) => {
-            let latest = range.end.saturating_sub(WINDOW) / SECTOR * SECTOR;
-            if latest <= range.start {
-                (range.start, Form::Raw)
-            } else {
-                let last_start = range.start.max(latest.saturating_sub(rules.max));
-                let raw_costs = |at: u32| {
-                    rules
-                        .line
-                        .byte
-                        .mul_f64(f64::from(range.end - at) * (1.0 - TYPICAL_RATIO))
-                };
-                (
-                    rules.boundary(&(last_start..range.end), latest, raw_costs),
-                    Form::Deflate,
-                )
+            let longest = rules.max - SECTOR;
+            let mut end = range.start;
+            let latest = range.end.saturating_sub(WINDOW).max(range.start);
+            while latest - end >= longest {
+                end += longest;
             }
+            let windows = (latest - end + SECTOR) / WINDOW;
+            (end + (windows * WINDOW).saturating_sub(SECTOR), longest)
         }
     };
-    divide(range.start..compressed_end, form, rules, &mut streams);
-    divide(compressed_end..range.end, Form::Raw, rules, &mut streams);
+    divide(
+        range.start..compressed_end,
+        Form::Deflate,
+        longest,
+        &mut streams,
+    );
+    divide(
+        compressed_end..range.end,
+        Form::Raw,
+        rules.max,
+        &mut streams,
+    );
     streams
+}
+
+fn divide(range: Range<u32>, form: Form, longest: u32, streams: &mut Vec<Stream>) {
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min(start.saturating_add(longest));
+        streams.push(Stream {
+            range: start..end,
+            form,
+        });
+        start = end;
+    }
 }
 
 /// What BEGIN erases for each of these streams, which are written in this order; nothing, where an
 /// earlier one has erased for it.
 ///
-/// One long erase is mostly made of 64 KiB blocks, so the first stream of an unbroken run erases for
-/// the whole run. Not so for an inflater that writes whole windows: what it writes behind a stream
-/// must be erased again.
-pub fn erases_of(streams: &[Stream], inflate: Option<InflateRule>) -> Vec<Range<u32>> {
+/// One long erase is mostly made of 64 KiB blocks, several short ones of sectors: the first stream of
+/// an unbroken run erases for the whole run.
+pub fn erases_of(streams: &[Stream]) -> Vec<Range<u32>> {
     let mut erases: Vec<Range<u32>> = Vec::with_capacity(streams.len());
     let mut first = 0;
     for (at, stream) in streams.iter().enumerate() {
         let sectors = stream.sectors();
-        let goes_on = at > 0 && streams[at - 1].range.end == stream.range.start;
-        if goes_on && inflate != Some(InflateRule::WholeWindows) {
+        if at > 0 && streams[at - 1].range.end == stream.range.start {
             erases[first].end = sectors.end;
             erases.push(sectors.start..sectors.start);
         } else {
@@ -156,22 +140,6 @@ pub fn erases_of(streams: &[Stream], inflate: Option<InflateRule>) -> Vec<Range<
     erases
 }
 
-fn divide(range: Range<u32>, form: Form, rules: &StreamRules, streams: &mut Vec<Stream>) {
-    let Range { mut start, end } = range;
-    while start < end {
-        let stop = if end - start <= rules.max {
-            end
-        } else {
-            rules.boundary(&(start..end), start + rules.max, |_| Duration::ZERO)
-        };
-        streams.push(Stream {
-            range: start..stop,
-            form,
-        });
-        start = stop;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -180,22 +148,9 @@ mod tests {
 
     fn rules(inflate: Option<InflateRule>) -> StreamRules {
         StreamRules {
-            erase: EraseRule::HeadBlocksTail,
             inflate,
             max: MAX_STREAM,
-            line: Line::uart(921_600, Duration::from_millis(1)),
-            flash: FlashTimes::default(),
         }
-    }
-
-    fn erase_time(streams: &[Stream]) -> Duration {
-        streams
-            .iter()
-            .map(|stream| {
-                FlashTimes::default()
-                    .erase(erases(stream.range.start, stream.sectors().len() as u32))
-            })
-            .sum()
     }
 
     #[test]
@@ -211,19 +166,6 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_not_divided_where_both_sides_erase_single_sectors() {
-        let streams = streams(0..4 << 20, &rules(Some(InflateRule::Exact)));
-        assert!(streams.len() <= 5, "{streams:x?}");
-        let aligned: Vec<Stream> = (0..4)
-            .map(|n| Stream {
-                range: n << 20..(n + 1) << 20,
-                form: Form::Deflate,
-            })
-            .collect();
-        assert!(erase_time(&streams) < erase_time(&aligned));
-    }
-
-    #[test]
     fn one_begin_erases_for_a_run_of_streams() {
         let stream = |range| Stream {
             range,
@@ -235,12 +177,8 @@ mod tests {
             stream(0x8000..0x9000),
         ];
         assert_eq!(
-            erases_of(&streams, Some(InflateRule::Exact)),
+            erases_of(&streams),
             [0..0x4000, 0x2000..0x2000, 0x8000..0x9000]
-        );
-        assert_eq!(
-            erases_of(&streams, Some(InflateRule::WholeWindows)),
-            [0..0x2000, 0x2000..0x4000, 0x8000..0x9000]
         );
     }
 
@@ -267,8 +205,7 @@ mod tests {
             ]),
         ) {
             let start = start * SECTOR;
-            let rules = rules(inflate);
-            let streams = streams(start..start + length, &rules);
+            let streams = streams(start..start + length, &rules(inflate));
             let mut at = start;
             for stream in &streams {
                 prop_assert_eq!(stream.range.start, at);
@@ -280,13 +217,16 @@ mod tests {
         }
 
         #[test]
-        fn what_a_window_overwrites_is_erased_by_a_later_stream(
+        fn a_window_overwrites_one_sector_that_a_later_stream_erases(
             start in 0_u32..2000,
             length in 1_u32..4_000_000,
         ) {
             let start = start * SECTOR;
-            let streams = streams(start..start + length, &rules(Some(InflateRule::WholeWindows)));
+            let inflate = Some(InflateRule::WholeWindows);
+            let streams = streams(start..start + length, &rules(inflate));
             for stream in streams.iter().filter(|stream| stream.form == Form::Deflate) {
+                prop_assert_eq!(stream.overrun(inflate), SECTOR);
+                // A whole window is left for the streams that follow.
                 prop_assert!(stream.range.end + WINDOW <= start + length);
             }
             prop_assert_eq!(streams.last().map(|stream| stream.form), Some(Form::Raw));
