@@ -215,7 +215,6 @@ impl Differences<'_> {
         self.compare("USB_OTG_BLOCK_SIZE", chip.usb.otg_block);
         let informs = chip.rom.security_info != SecurityInfoForm::None;
         self.compare("SECURITY_INFO_SUPPORTED", informs);
-        self.compare("FLASH_WRITE_SIZE", chip.rom.flash_block);
         self.compare("ESP_RAM_BLOCK", chip.rom.ram_block);
     }
 
