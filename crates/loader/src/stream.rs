@@ -11,7 +11,7 @@ use guru_wire::{Begin, Command, ErrorCode, Opcode};
 use crate::channel::Fault;
 use crate::digest::Placed;
 use crate::progress::Meter;
-use crate::{Error, Event, Notice, Observer, Session};
+use crate::{Error, Event, Notice, Observer, Session, UsbMode};
 
 /// Attempts at one sector on a bad line.
 const SECTOR_ATTEMPTS: u32 = 40;
@@ -128,7 +128,7 @@ impl<L: Link> Session<L> {
             };
             let sending = Sending {
                 range: at..end,
-                block: self.line.block(self.chip.rom.flash_block),
+                block: self.line.block(self.largest_block()),
                 placed,
                 packed: packed.take(),
                 encrypt,
@@ -407,6 +407,23 @@ impl<L: Link> Session<L> {
             }
             at = range.end.min(at + length);
             meter.sent(sent as u64, at, observer);
+        }
+    }
+
+    /// Largest block, in bytes, that the loader takes over this port. The ROM's device on USB-OTG
+    /// takes less; behind a port about which nothing is known there may be one.
+    fn largest_block(&self) -> u32 {
+        let known = self.channel.link().info().usb.is_some();
+        let otg = match self.device.usb_mode {
+            Some(UsbMode::Otg) => true,
+            Some(UsbMode::SerialJtag) => false,
+            None => !known && self.chip.usb.otg_product.is_some(),
+        };
+        let largest = self.chip.rom.flash_block;
+        if otg {
+            largest.min(self.chip.usb.otg_block)
+        } else {
+            largest
         }
     }
 

@@ -311,3 +311,26 @@ fn a_file_is_read_back_besides_its_digest_when_that_is_asked_for() {
         );
     }
 }
+
+/// The ROM's device on USB-OTG takes 2 KiB at a time.
+#[test]
+fn blocks_are_smaller_over_usb_otg() {
+    for chip in CHIPS.iter().filter(|chip| chip.usb.otg_product.is_some()) {
+        let commands = ["uart", "otg"].map(|usb| {
+            let mut session = connect(&format!("{}?usb={usb}", chip.id));
+            let before = session.link().stats().commands;
+            let bytes = noise(120_000, 14);
+            let request = request(vec![file("app.bin", 0x1_0000, &bytes)]);
+            write(&mut session, request, &mut Events::default()).unwrap();
+            assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, chip.id);
+            session.link().stats().commands - before
+        });
+        let blocks = |size: u64| 120_000_u64.div_ceil(size);
+        assert_eq!(
+            commands[1] - commands[0],
+            blocks(0x800) - blocks(0x1800),
+            "{}",
+            chip.id
+        );
+    }
+}
