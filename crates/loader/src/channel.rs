@@ -366,5 +366,11 @@ fn answered_len(response: &Response, asked: usize) -> usize {
 
 /// Whether a refusal may come from a request that was damaged on its way.
 fn may_be_damage(code: ErrorCode) -> bool {
-    code == ErrorCode::INVALID_FORMAT || code == ErrorCode::CHECKSUM
+    [
+        ErrorCode::INVALID_FORMAT,
+        ErrorCode::CHECKSUM,
+        ErrorCode::FLASH_READ,
+        ErrorCode::READ_LENGTH,
+    ]
+    .contains(&code)
 }

@@ -48,7 +48,8 @@ impl<L: Link> Session<L> {
         self.tell_size(room.min(u64::from(u32::MAX)) as u32).await?;
         let mut changed: Vec<Range<u32>> = Vec::new();
         for (range, digest) in &guard.digests {
-            if self.differs(range, *digest).await?.is_some() {
+            let suspect = self.differs(range, *digest).await?.is_some();
+            if suspect && self.flash_digest_surely(range).await? != *digest {
                 let length = range.end - range.start;
                 let notice = Notice::NeighbourChanged {
                     start: range.start,
@@ -67,18 +68,18 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// A digest that nothing can be compared with yet: on a line that has shown faults it counts
-    /// when it is found twice.
+    /// A digest that nothing can be compared with yet. Nothing protects request and answer, and a
+    /// wrong one would name a change where there is none: it counts when it is found twice.
     async fn flash_digest_surely(&mut self, range: &Range<u32>) -> Result<[u8; 16], Error> {
         let mut digest = self.flash_digest(range).await?;
-        while self.channel.faults() > 0 {
+        loop {
             let again = self.flash_digest(range).await?;
             if again == digest {
-                break;
+                return Ok(digest);
             }
+            self.channel.count_fault();
             digest = again;
         }
-        Ok(digest)
     }
 }
 

@@ -30,6 +30,11 @@ impl ErrorCode {
         failed: 1,
         code: 0x08,
     };
+    /// A range of flash could not be read: it lies beyond the size that the ROM was told.
+    pub const FLASH_READ: Self = Self {
+        failed: 1,
+        code: 0x09,
+    };
     /// READ_FLASH_SLOW was asked for more than 64 bytes.
     pub const READ_LENGTH: Self = Self {
         failed: 1,
