@@ -415,6 +415,7 @@ impl Check<'_> {
         self.word_of("identity.mac.low", &identity.mac.low);
         self.word_of("identity.mac.high", &identity.mac.high);
         if let Some(oui) = &identity.mac.oui {
+            self.require(!identity.mac.eui64, "identity.mac.eui64", "not beside oui");
             self.word_of("identity.mac.oui", oui);
         }
     }

@@ -201,6 +201,7 @@ impl Emit {
         });
         let (low, high) = (self.addr(&i.mac.low)?, self.addr(&i.mac.high)?);
         let layout = match &i.mac.oui {
+            None if i.mac.eui64 => "MacLayout::Eui64".into(),
             None => "MacLayout::Plain".into(),
             Some(oui) => format!("MacLayout::Esp8266 {{ oui: {:#010x} }}", self.addr(oui)?),
         };

@@ -309,6 +309,9 @@ impl Values {
 pub struct Mac {
     pub low: Runs,
     pub high: Runs,
+    /// The upper half of `high` extends the MAC to an EUI-64.
+    #[serde(default)]
+    pub eui64: bool,
     /// The ESP8266's third word, which holds a whole OUI when it is not zero.
     pub oui: Option<Runs>,
 }

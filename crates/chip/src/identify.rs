@@ -2,7 +2,7 @@
 
 use crate::model::*;
 use crate::words::{Deposit, DepositError, Words, WordsError, word};
-use crate::{MacAddress, Revision};
+use crate::{Eui64, MacAddress, Revision};
 
 /// What a chip says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Identification {
     pub features: Vec<String>,
     /// Base MAC address.
     pub mac: MacAddress,
+    /// Address for IEEE 802.15.4, where the chip has that radio.
+    pub eui64: Option<Eui64>,
 }
 
 impl Chip {
@@ -58,12 +60,14 @@ impl Chip {
             );
         }
         let mac = identity.mac.read(words)?;
+        let eui64 = identity.mac.eui64(words)?;
         Ok(Identification {
             part,
             revision,
             description,
             features,
             mac,
+            eui64,
         })
     }
 
@@ -200,7 +204,21 @@ impl Mac {
         Ok(MacAddress([a, b, c, h1, h0, l3]))
     }
 
-    /// The inverse of [`Self::read`], for a simulator's eFuses.
+    /// The base MAC with the extension in its middle, where the chip has one.
+    ///
+    /// # Errors
+    /// A word is missing.
+    pub fn eui64(&self, words: Words<'_>) -> Result<Option<Eui64>, WordsError> {
+        if self.layout != MacLayout::Eui64 {
+            return Ok(None);
+        }
+        let [e0, e1, _, _] = word(words, self.high)?.to_be_bytes();
+        let mac = self.read(words)?;
+        Ok(Some(Eui64::new(mac, [e0, e1])))
+    }
+
+    /// The inverse of [`Self::read`], for a simulator's eFuses. An extension, where the chip has
+    /// one, stays.
     pub fn deposit(&self, mac: MacAddress, set: Deposit<'_>) {
         let [a, b, c, d, e, f] = mac.0;
         let MacLayout::Esp8266 { oui } = self.layout else {

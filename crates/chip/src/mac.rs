@@ -14,6 +14,38 @@ impl fmt::Display for MacAddress {
     }
 }
 
+/// A 64-bit address, first byte first, made of a MAC address with two more bytes in its middle. Prints
+/// as `aa:bb:cc:ff:fe:dd:ee:ff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Eui64(pub [u8; 8]);
+
+impl Eui64 {
+    /// Puts the extension behind the manufacturer's three bytes.
+    #[must_use]
+    pub const fn new(mac: MacAddress, extension: [u8; 2]) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        let [x, y] = extension;
+        Self([a, b, c, x, y, d, e, f])
+    }
+
+    /// The two bytes that were put into the middle.
+    #[must_use]
+    pub const fn extension(self) -> [u8; 2] {
+        let [_, _, _, x, y, _, _, _] = self.0;
+        [x, y]
+    }
+}
+
+impl fmt::Display for Eui64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, x, y, d, e, g] = self.0;
+        write!(
+            f,
+            "{a:02x}:{b:02x}:{c:02x}:{x:02x}:{y:02x}:{d:02x}:{e:02x}:{g:02x}"
+        )
+    }
+}
+
 /// A text is not a MAC address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseMacError(String);

@@ -403,6 +403,9 @@ pub struct Mac {
 pub enum MacLayout {
     /// `high[15:0]` then `low[31:0]`, big-endian.
     Plain,
+    /// As `Plain`; `high[31:16]` are the two bytes that, put in the middle, make an EUI-64 of the MAC
+    /// (chips with IEEE 802.15.4).
+    Eui64,
     /// The ESP8266's OTP words: OUI chosen by word 3 or by byte 2 of word 1, then three bytes.
     Esp8266 {
         /// Address of the word that holds a whole OUI, when not zero.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::interrupt;
 use crate::port::{self, Port};
 use crate::trace::{self, Health};
-use crate::ui::{Message, Report, Screen};
+use crate::ui::{Addresses, Message, Report, Screen};
 
 /// A chip, connected.
 pub type Device = Session<Traced<Port>>;
@@ -72,9 +72,14 @@ fn work(
 ///
 /// # Errors
 /// In Secure Download Mode it cannot be read.
-pub fn mac(device: &Device) -> Result<String, LoaderError> {
-    device.device().mac.clone().ok_or_else(|| {
+pub fn mac(device: &Device) -> Result<Addresses, LoaderError> {
+    let device = device.device();
+    let mac = device.mac.clone().ok_or_else(|| {
         LoaderError::NotPossible("the MAC cannot be read in Secure Download Mode".to_owned())
+    })?;
+    Ok(Addresses {
+        mac,
+        extended: device.extended_mac.clone(),
     })
 }
 

@@ -9,7 +9,7 @@ mod text;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use guru_loader::{Event, FlashInfo, WriteReport};
+use guru_loader::{Event, ExtendedMac, FlashInfo, WriteReport};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -139,6 +139,16 @@ pub enum Message {
     },
 }
 
+/// The addresses of a chip.
+#[derive(Debug, Clone, Serialize)]
+pub struct Addresses {
+    /// The base MAC.
+    pub mac: String,
+    /// The longer one, where the chip has one.
+    #[serde(flatten)]
+    pub extended: Option<ExtendedMac>,
+}
+
 /// What a command was started for.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
@@ -148,7 +158,8 @@ pub enum Report {
         /// The number, where the chip has one.
         chip_id: Option<u32>,
         /// The MAC.
-        mac: String,
+        #[serde(flatten)]
+        mac: Addresses,
     },
     /// `erase-flash`.
     EraseFlash,
@@ -174,10 +185,7 @@ pub enum Report {
         bytes: u64,
     },
     /// `read-mac`.
-    ReadMac {
-        /// The MAC.
-        mac: String,
-    },
+    ReadMac(Addresses),
     /// `sim`: it was stopped.
     Sim,
     /// `verify-flash`.

@@ -74,6 +74,7 @@ impl<L: Link> Session<L> {
                 crystal_mhz: None,
                 usb_mode,
                 mac: None,
+                extended_mac: None,
                 secure_download,
             },
             revision: None,
@@ -114,6 +115,7 @@ impl<L: Link> Session<L> {
         self.device.description = Some(identity.description);
         self.device.features = identity.features;
         self.device.mac = Some(identity.mac.to_string());
+        self.device.extended_mac = identity.eui64.map(Into::into);
         self.device.crystal_mhz = Some(match self.chip.crystal {
             Crystal::Fixed(mhz) => mhz,
             Crystal::Estimated { .. } => {

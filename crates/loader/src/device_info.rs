@@ -1,3 +1,4 @@
+use guru_chip::Eui64;
 use serde::Serialize;
 
 /// What is known about the device after connecting.
@@ -18,8 +19,30 @@ pub struct DeviceInfo {
     pub usb_mode: Option<UsbMode>,
     /// Base MAC; absent in Secure Download Mode.
     pub mac: Option<String>,
+    /// The longer address, on chips with IEEE 802.15.4; absent in Secure Download Mode.
+    #[serde(flatten)]
+    pub extended_mac: Option<ExtendedMac>,
     /// Whether the chip is in Secure Download Mode.
     pub secure_download: bool,
+}
+
+/// What the base MAC becomes with two more bytes in its middle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExtendedMac {
+    /// The whole address.
+    pub eui64: String,
+    /// The two bytes.
+    pub mac_extension: String,
+}
+
+impl From<Eui64> for ExtendedMac {
+    fn from(eui64: Eui64) -> Self {
+        let [x, y] = eui64.extension();
+        Self {
+            eui64: eui64.to_string(),
+            mac_extension: format!("{x:02x}:{y:02x}"),
+        }
+    }
 }
 
 /// How the chip is reached over its own USB.

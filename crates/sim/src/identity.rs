@@ -49,6 +49,9 @@ pub enum IdentityError {
 /// MAC of a simulated chip that was given none.
 pub(crate) const DEFAULT_MAC: MacAddress = MacAddress([0x7C, 0xDF, 0xA1, 0x00, 0x00, 0x01]);
 
+/// What makes an EUI-64 of a MAC, in the chips that have one.
+const DEFAULT_EXTENSION: [u8; 2] = [0xFF, 0xFE];
+
 /// The trim of the internal oscillator that a simulated chip has.
 const CK8M_TRIM: u32 = 136;
 
@@ -209,9 +212,13 @@ impl Words {
         let layout = &chip.identity.mac;
         let or = |words: &mut Self, address, value| *words.0.entry(address).or_insert(0) |= value;
         match layout.layout {
-            MacLayout::Plain => {
+            MacLayout::Plain | MacLayout::Eui64 => {
                 or(self, layout.low, u32::from_be_bytes([c, d, e, f]));
-                or(self, layout.high, u32::from_be_bytes([0, 0, a, b]));
+                let [x, y] = match layout.layout {
+                    MacLayout::Eui64 => DEFAULT_EXTENSION,
+                    _ => [0; 2],
+                };
+                or(self, layout.high, u32::from_be_bytes([x, y, a, b]));
             }
             MacLayout::Esp8266 { oui } => {
                 or(self, layout.low, u32::from(f) << 24);

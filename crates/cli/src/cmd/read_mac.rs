@@ -13,7 +13,7 @@ impl ReadMac {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         session::with_device(context, |device, _| {
             let mac = session::mac(device)?;
-            Ok(Report::ReadMac { mac })
+            Ok(Report::ReadMac(mac))
         })
     }
 }

@@ -3,8 +3,8 @@ use std::time::Instant;
 use guru_image::FirmwareError;
 use guru_link::LinkError;
 use guru_loader::{
-    ConnectFailure, DeviceInfo, Error as LoaderError, Event, FlashInfo, Leaving, Notice, Progress,
-    Step, Unverified, UsbMode,
+    ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo, Leaving,
+    Notice, Progress, Step, Unverified, UsbMode,
 };
 
 use super::{esptool, format};
@@ -197,7 +197,7 @@ impl Screen {
                 self.property("USB mode", name);
             }
             if let Some(mac) = &device.mac {
-                self.property("MAC", mac);
+                self.addresses(mac, device.extended_mac.as_ref());
             }
         }
         self.lines.print("");
@@ -206,6 +206,15 @@ impl Screen {
                 "This version has no flasher stub: the ROM loader does the work, as with --no-stub.",
             );
         }
+    }
+
+    fn addresses(&mut self, mac: &str, extended: Option<&ExtendedMac>) {
+        let Some(extended) = extended else {
+            return self.property("MAC", mac);
+        };
+        self.property("MAC", &extended.eui64);
+        self.property("BASE MAC", mac);
+        self.property("MAC_EXT", &extended.mac_extension);
     }
 
     fn flash(&mut self, flash: &FlashInfo) {
@@ -679,13 +688,14 @@ impl ui::Screen for Screen {
         match report {
             Report::Version { .. } => self.lines.print(esptool::LEVEL),
             Report::FlashId(flash) => self.flash(&flash),
-            Report::ReadMac { mac } => self.property("MAC", &mac),
             Report::ChipId {
                 chip_id: Some(id), ..
             } => {
                 self.lines.print(&format!("Chip ID: {id:#010x}"));
             }
-            Report::ChipId { mac, .. } => self.property("MAC", &mac),
+            Report::ReadMac(mac) | Report::ChipId { mac, .. } => {
+                self.addresses(&mac.mac, mac.extended.as_ref());
+            }
             _ => {}
         }
     }

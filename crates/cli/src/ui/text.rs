@@ -130,6 +130,9 @@ impl Text {
         if let Some(mac) = &device.mac {
             self.line(&format!("  MAC        {}", escape(mac)));
         }
+        if let Some(extended) = &device.extended_mac {
+            self.line(&format!("  EUI-64     {}", escape(&extended.eui64)));
+        }
     }
 
     fn ports(&mut self, ports: &[PortLine]) {
@@ -428,8 +431,11 @@ impl Screen for Text {
             Report::ChipId {
                 chip_id: Some(id), ..
             } => self.result(&format!("Chip id      0x{id:08x}")),
-            Report::ReadMac { mac } | Report::ChipId { mac, .. } => {
-                self.result(&format!("MAC          {}", escape(&mac)));
+            Report::ReadMac(mac) | Report::ChipId { mac, .. } => {
+                self.result(&format!("MAC          {}", escape(&mac.mac)));
+                if let Some(extended) = &mac.extended {
+                    self.result(&format!("EUI-64       {}", escape(&extended.eui64)));
+                }
             }
             Report::FlashId(flash) => {
                 self.result(&format!("Manufacturer 0x{:02x}", flash.manufacturer));
