@@ -1,11 +1,13 @@
-//! Guru beside a client that nobody here wrote: the Python tools, of a fixed version, on the same
-//! simulator. They are found through `GURU_ESPTOOL`, a Python that has them; without it these
-//! tests are ignored, or, with `GURU_REQUIRE_PEERS=1`, fail.
+//! Guru beside clients that nobody here wrote, of fixed versions, on the same simulator: the Python
+//! tools, found through `GURU_ESPTOOL`, a Python that has them, and esptool-js, found through
+//! `GURU_ESPTOOL_JS`, its folder. Without them these tests are ignored, or, with
+//! `GURU_REQUIRE_PEERS=1`, fail.
 
 mod case;
 mod clients;
 mod identity;
 mod inputs;
+mod javascript;
 mod lines;
 mod process;
 mod same_work;
@@ -21,6 +23,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::case::Cases;
 use crate::clients::Reference;
+use crate::javascript::EsptoolJs;
 use crate::simulator::Way;
 
 /// Two chips that differ in most things, for what need not be tried with all.
@@ -29,15 +32,7 @@ const TWO: [&str; 2] = ["esp32", "esp32c3"];
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let reference = Arc::new(Reference::find());
-    let required = env::var("GURU_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-    let trial = |name: String, test: Test| {
-        let reference = Arc::clone(&reference);
-        Trial::ignorable_test(name, move || match &*reference {
-            Ok(reference) => test(reference).map(|()| Completion::Completed),
-            Err(reason) if required => Err(reason.into()),
-            Err(reason) => Ok(Completion::ignored_with(reason)),
-        })
-    };
+    let trial = |name: String, test: Test<Reference>| needs(&reference, name, test);
 
     let mut trials = Vec::new();
     let ways: &[Way] = if cfg!(unix) {
@@ -84,10 +79,28 @@ fn main() -> ExitCode {
             Err(error) => trials.push(Trial::test("the list of cases", || Err(error))),
         }
     }
+    let browser = Arc::new(EsptoolJs::find());
+    trials.extend(javascript::trials().map(|(name, test)| needs(&browser, name, test)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-type Test = Box<dyn FnOnce(&Reference) -> Result<(), Failed> + Send>;
+type Test<Peer> = Box<dyn FnOnce(&Peer) -> Result<(), Failed> + Send>;
+
+/// A trial that is ignored, or fails if peers are required, where its peer was not found.
+fn needs<Peer: Send + Sync + 'static>(
+    peer: &Arc<Result<Peer, String>>,
+    name: String,
+    test: Test<Peer>,
+) -> Trial {
+    let peer = Arc::clone(peer);
+    Trial::ignorable_test(name, move || match &*peer {
+        Ok(peer) => test(peer).map(|()| Completion::Completed),
+        Err(reason) if env::var("GURU_REQUIRE_PEERS").is_ok_and(|value| value == "1") => {
+            Err(reason.into())
+        }
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
 
 fn cases(text: &str) -> Result<Cases, Failed> {
     toml::from_str(text).map_err(|error| error.to_string().into())

@@ -269,11 +269,24 @@ fn programs_open_a_pty_one_after_another() {
 /// A client whose messages about the lines come far apart still resets the chip as it means to.
 #[test]
 fn reset_sequences_work_over_rfc2217() {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let server = Server::start("sim://esp32c3?fast&boot=app", Endpoint::Rfc2217(address));
+    let classic = ResetSequence::classic(Duration::from_millis(50));
+    for (usb, into_loader) in [
+        ("uart", classic.clone()),
+        ("jtag", classic),
+        ("jtag", ResetSequence::usb_serial_jtag()),
+    ] {
+        let url = format!("sim://esp32c3?fast&boot=app&usb={usb}");
+        let resets = resets_over_rfc2217(&url, &into_loader);
+        assert_eq!(resets, [false, true, false], "usb={usb}: {into_loader}");
+    }
+}
+
+/// Into the loader, and by a pulse on RTS into the application: which resets led into the loader.
+fn resets_over_rfc2217(url: &str, into_loader: &ResetSequence) -> Vec<bool> {
+    let server = Server::start(url, Endpoint::Rfc2217("127.0.0.1:0".parse().unwrap()));
     let address = server.port.parse().unwrap();
     let mut link = NativeLink::open(&address, &guru_link::OpenOptions::default()).unwrap();
-    block_on(ResetSequence::classic(Duration::from_millis(50)).play(&mut link)).unwrap();
+    block_on(into_loader.play(&mut link)).unwrap();
     let mut log = Vec::new();
     block_on(async {
         let deadline = link.now() + Duration::from_secs(2);
@@ -287,13 +300,12 @@ fn reset_sequences_work_over_rfc2217() {
     block_on(ResetSequence::hard(false).play(&mut link)).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     drop(link);
-    let resets: Vec<bool> = server
+    server
         .stop()
         .into_iter()
         .filter_map(|event| match event {
             ServeEvent::Chip(Event::Reset { download, .. }) => Some(download),
             _ => None,
         })
-        .collect();
-    assert_eq!(resets, [false, true, false]);
+        .collect()
 }

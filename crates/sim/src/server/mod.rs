@@ -89,7 +89,8 @@ pub fn serve(
         Endpoint::Pty => serve_pty(pump, events),
         Endpoint::Tcp(address) => serve_tcp(pump, *address, "socket", TcpPort::new, events),
         Endpoint::Rfc2217(address) => {
-            serve_tcp(pump, *address, "rfc2217", Rfc2217Port::new, events)
+            let port = |stream| Rfc2217Port::new(stream, options.usb);
+            serve_tcp(pump, *address, "rfc2217", port, events)
         }
     }
 }

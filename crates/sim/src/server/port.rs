@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use guru_link::rfc2217::{ModemState, Purge, Server, ServerEvent};
 
+use crate::options::UsbMode;
+
 /// How long a client may take no byte before it counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,22 +94,32 @@ impl Port for TcpPort {
 /// Control lines that are set one message at a time, with waits of up to 100 ms in between, are too
 /// slow for the circuit of a board. As the servers of the field do, this one does not follow each
 /// edge but runs the whole sequence that is meant: DTR asserted resets into the loader, RTS
-/// released outside of that resets into the application.
+/// released outside of that resets into the application. A chip behind its own USB-Serial/JTAG also
+/// takes the sequence for that, whose timing does not matter: DTR alone chooses the loader, and RTS
+/// alone, behind it, resets.
 pub(super) struct Rfc2217Port {
     tcp: TcpPort,
     server: Server,
     /// DTR is asserted: a reset into the loader has been done.
     in_sequence: bool,
     rts: bool,
+    usb: UsbMode,
+    /// DTR has been asserted alone, and the lines were not both released since.
+    usb_download: bool,
+    /// A reset into the loader by the peripheral has been done, and RTS is still asserted.
+    usb_reset: bool,
 }
 
 impl Rfc2217Port {
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    pub fn new(stream: TcpStream, usb: UsbMode) -> io::Result<Self> {
         let mut port = Self {
             tcp: TcpPort::new(stream)?,
             server: Server::new(115_200),
             in_sequence: false,
             rts: false,
+            usb,
+            usb_download: false,
+            usb_reset: false,
         };
         port.server.set_modem_state(ModemState {
             cts: true,
@@ -121,16 +133,28 @@ impl Rfc2217Port {
     /// The reset that an edge of DTR means.
     fn set_dtr(&mut self, level: bool) -> Option<Input> {
         let starts = level && !self.in_sequence;
+        let ends = !level && self.in_sequence;
         self.in_sequence = level;
+        self.look_at_usb();
+        let by_usb = self.usb == UsbMode::Jtag && ends && self.rts && self.usb_download;
+        self.usb_reset |= by_usb;
         // Both lines asserted as a port is opened mean nothing.
-        (starts && self.rts).then_some(Input::Reset { download: true })
+        (by_usb || starts && self.rts).then_some(Input::Reset { download: true })
     }
 
     /// The reset that an edge of RTS means.
     fn set_rts(&mut self, level: bool) -> Option<Input> {
         let falls = self.rts && !level;
         self.rts = level;
-        (falls && !self.in_sequence).then_some(Input::Reset { download: false })
+        self.look_at_usb();
+        let ends_usb = falls && std::mem::take(&mut self.usb_reset);
+        (falls && !self.in_sequence && !ends_usb).then_some(Input::Reset { download: false })
+    }
+
+    fn look_at_usb(&mut self) {
+        if !self.rts {
+            self.usb_download = self.in_sequence;
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
