@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::bits::{Bits, Blocks, Runs};
 use super::check::size_bytes;
 use super::extras::Extras;
+use super::fuses;
 use super::schema::{Chip, Crystal, Detection, Feature, Field, Rule};
 
 /// The table of all chips, and each chip as a `static`.
@@ -154,7 +155,7 @@ impl Emit {
             spi(c),
             c.uart.clkdiv,
             c.uart.date,
-            self.efuse(c),
+            self.efuse(c)?,
             self.identity(c)?,
             self.security(c)?,
             self.flash(c)?,
@@ -168,14 +169,20 @@ impl Emit {
         ))
     }
 
-    fn efuse(&self, c: &Chip) -> String {
+    fn efuse(&self, c: &Chip) -> Result<String, String> {
         let mut blocks: Vec<_> = self.blocks.iter().collect();
         blocks.sort_by_key(|(_, place)| **place);
         let blocks = list(&blocks, |(name, (addr, words))| {
             format!("EfuseBlock {{ name: {name:?}, addr: {addr:#010x}, words: {words} }}")
         });
         let (base, len) = (c.efuse.base, c.efuse.len);
-        format!("EfuseSpace {{ base: {base:#010x}, len: {len:#x}, blocks: {blocks} }}")
+        let fuses = match &c.fuses {
+            Some(fuses) => fuses.emit(&self.blocks)?,
+            None => fuses::NONE.to_owned(),
+        };
+        Ok(format!(
+            "EfuseSpace {{ base: {base:#010x}, len: {len:#x}, blocks: {blocks}, {fuses} }}"
+        ))
     }
 
     fn identity(&self, c: &Chip) -> Result<String, String> {
@@ -324,7 +331,8 @@ fn rom(c: &Chip) -> String {
          receive: ReceiveBuffer {{ size: {}, ahead: {} }}, erase: EraseRule::{:?}, \
          inflate: {}, md5: {}, default_flash_size: {:#x}, banners: {banners}, \
          boot_modes: {modes}, \
-         resets: ResetCauses {{ power_on: {:?}, pin: {:?}, watchdog: {:?}, usb: {:?} }}, \
+         resets: ResetCauses {{ power_on: {:?}, pin: {:?}, watchdog: {:?}, software: {:?}, \
+         usb: {:?} }}, \
          log_baud: {} }}",
         r.status_len,
         r.commands,
@@ -343,6 +351,11 @@ fn rom(c: &Chip) -> String {
         r.resets.power_on,
         r.resets.pin,
         r.resets.watchdog,
+        if r.resets.software.is_empty() {
+            &r.resets.pin
+        } else {
+            &r.resets.software
+        },
         r.resets.usb,
         r.log_baud,
     )

@@ -4,6 +4,7 @@ mod bits;
 mod check;
 mod emit;
 mod extras;
+mod fuses;
 mod schema;
 
 use std::fs;
@@ -21,7 +22,7 @@ pub fn generate(dir: &Path) -> Result<String, Vec<String>> {
         if NOT_CHIPS.contains(&id.as_str()) {
             continue;
         }
-        match read::<schema::Chip>(&path).and_then(|chip| check::chip(&id, &chip).map(|()| chip)) {
+        match read_chip(&path, &id) {
             Ok(chip) => chips.push((id, chip)),
             Err(more) => problems.extend(more),
         }
@@ -35,6 +36,22 @@ pub fn generate(dir: &Path) -> Result<String, Vec<String>> {
         }
         _ => Err(problems),
     }
+}
+
+/// An entry, with its eFuse fields where there is a file of them.
+fn read_chip(path: &Path, id: &str) -> Result<schema::Chip, Vec<String>> {
+    let mut chip = read::<schema::Chip>(path)?;
+    check::chip(id, &chip)?;
+    let fuses = path.with_file_name("efuse").join(format!("{id}.toml"));
+    if fuses.exists() {
+        let fuses = read::<fuses::Fuses>(&fuses)?;
+        let problems = fuses.check(id, &chip.efuse.blocks());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        chip.fuses = Some(fuses);
+    }
+    Ok(chip)
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Vec<String>> {

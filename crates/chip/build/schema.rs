@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 use super::bits::{Blocks, Runs};
+use super::fuses::Fuses;
 
 /// One chip: `chips/NAME.toml`.
 #[derive(Deserialize)]
@@ -31,6 +32,9 @@ pub struct Chip {
     pub memory: Memory,
     #[serde(default)]
     pub named_bits: BTreeMap<String, Runs>,
+    /// From a file of their own.
+    #[serde(skip)]
+    pub fuses: Option<Fuses>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -148,6 +152,8 @@ pub struct Resets {
     pub power_on: String,
     pub pin: String,
     pub watchdog: String,
+    #[serde(default)]
+    pub software: String,
     #[serde(default)]
     pub usb: String,
 }

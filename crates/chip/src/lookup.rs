@@ -1,6 +1,7 @@
 //! Look-ups in a chip's entry.
 
 use crate::model::*;
+use crate::words::{Words, WordsError};
 
 impl Chip {
     /// Whether the chip has a quirk.
@@ -47,11 +48,39 @@ impl EfuseSpace {
         self.blocks.iter().copied().find(|block| block.name == name)
     }
 
+    /// The field of this name; upper and lower case are the same.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<EfuseField> {
+        let named = |field: &EfuseField| field.name.eq_ignore_ascii_case(name);
+        self.fields.iter().copied().find(named)
+    }
+
     /// Whether an address belongs to the controller.
     #[must_use]
     pub fn contains(&self, addr: u32) -> bool {
         addr.checked_sub(self.base)
             .is_some_and(|offset| offset < self.len)
+    }
+}
+
+impl EfuseField {
+    /// Number of its bits.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.parts.iter().map(|part| u32::from(part.width)).sum()
+    }
+
+    /// The field's value.
+    ///
+    /// # Errors
+    /// A word that is needed is missing.
+    pub fn read(&self, words: Words<'_>) -> Result<u32, WordsError> {
+        let (mut value, mut shift) = (0, 0_u32);
+        for part in self.parts {
+            value |= part.read(words)?.checked_shl(shift).unwrap_or(0);
+            shift += u32::from(part.width);
+        }
+        Ok(value)
     }
 }
 

@@ -204,6 +204,8 @@ pub struct ResetCauses {
     pub pin: &'static str,
     /// After the RTC watchdog.
     pub watchdog: &'static str,
+    /// After a reset of the whole system by software.
+    pub software: &'static str,
     /// After the reset by the USB-Serial/JTAG peripheral; empty where there is none.
     pub usb: &'static str,
 }
@@ -349,6 +351,41 @@ pub struct EfuseSpace {
     pub len: u32,
     /// The read registers of each block, by ascending address.
     pub blocks: &'static [EfuseBlock],
+    /// Fields under the names of ESP-IDF's tables, by ascending name.
+    pub fields: &'static [EfuseField],
+    /// Bit of the flags in the answer to GET_SECURITY_INFO, and the field that shows there: set when
+    /// an odd number of the field's bits is.
+    pub info_flags: &'static [(u8, &'static str)],
+    /// Fields that limit the serial loader.
+    pub download: Option<DownloadRules>,
+}
+
+/// An eFuse field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EfuseField {
+    /// Name, such as `SECURE_BOOT_EN`.
+    pub name: &'static str,
+    /// Runs, the least significant first; 32 bits at the most.
+    pub parts: &'static [Bits],
+}
+
+/// eFuse fields that limit the serial loader, by name, and what the ROM says then.
+#[derive(Debug)]
+pub struct DownloadRules {
+    /// The loader is not entered at all.
+    pub disabled: &'static str,
+    /// First chip revision (major * 100 + minor) whose ROM looks at that.
+    pub disabled_since: u16,
+    /// The line that the ROM prints before it resets the chip, again and again.
+    pub says_disabled: &'static str,
+    /// Secure Download Mode.
+    pub secure: Option<&'static str>,
+    /// The line that the ROM prints in that mode in place of `waiting for download`.
+    pub says_secure: &'static str,
+    /// Each of them keeps the loader from USB-Serial/JTAG.
+    pub no_serial_jtag: &'static [&'static str],
+    /// Each of them keeps the loader from USB-OTG.
+    pub no_otg: &'static [&'static str],
 }
 
 /// Read registers of an eFuse block.

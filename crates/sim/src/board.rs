@@ -6,6 +6,7 @@ use guru_chip::{Bits, Chip, Quirk, Revision, Watchdogs};
 use guru_link::Instant;
 
 use crate::flash::{Nor, Work};
+use crate::fuses::Fuses;
 use crate::identity::Words;
 use crate::memory::Memory;
 use crate::spi::Spi;
@@ -73,6 +74,15 @@ impl Board {
         if all {
             self.memory.clear();
             self.force_download = 0;
+        }
+    }
+
+    /// What the eFuses do to a chip of this revision.
+    pub fn fuses(&self, revision: Revision) -> Fuses<'_> {
+        Fuses {
+            chip: self.chip,
+            revision,
+            words: &self.words,
         }
     }
 
@@ -148,7 +158,7 @@ impl Board {
         if let Some(value) = self.spi.read(address) {
             return value;
         }
-        if let Some(value) = self.words.read(address) {
+        if let Some(value) = self.words.seen(self.chip, address) {
             return value;
         }
         if let Some(value) = self.watchdog.as_ref().and_then(|dog| dog.read(address)) {

@@ -21,6 +21,9 @@ const EN_RISE: Duration = Duration::from_millis(2);
 const POWER_AWAY: Duration = Duration::from_millis(100);
 /// How often the line about a missing image comes.
 const REPEAT: Duration = Duration::from_millis(100);
+/// How long a chip that may not enter its loader takes from its last word to the next. The ROM waits
+/// for 0.2 ms before the reset; how long that takes is an assumption.
+const AGAIN: Duration = Duration::from_millis(10);
 /// Receive FIFO of the UART, in bytes, which takes what comes when the ROM does not read.
 const FIFO: usize = 128;
 /// Bytes of 0x55 in a row that let the ROM measure the baud rate.
@@ -41,7 +44,8 @@ pub struct Device {
     latency: u64,
     crystal: u32,
     log_baud: u32,
-    secure_download: bool,
+    /// The loader hears what comes over this connection.
+    listens: bool,
     boot_pin_held: bool,
     /// There is no UART at the host's end: a socket. The host understands whatever comes.
     rate_follows: bool,
@@ -152,11 +156,11 @@ impl Device {
             latency: options.latency.as_nanos() as u64,
             crystal: u32::from(crystal) * 1_000_000,
             log_baud: chip.rom.log_baud * u32::from(crystal) / usual.max(1),
-            secure_download: options.secure_download,
+            listens: board.fuses(revision).loader_listens(options.usb),
             boot_pin_held: false,
             rate_follows: false,
             now: 0,
-            loader: Loader::new(&board, revision, options.secure_download),
+            loader: Loader::new(&board, revision),
             board,
             receiver: Receiver::new(),
             phase: Phase::Off,
@@ -189,7 +193,8 @@ impl Device {
             self.step();
         }
         self.now = self.now.max(until);
-        if !matches!(self.phase, Phase::Download { .. }) || matches!(self.busy, Some(Busy::Stuck)) {
+        let stuck = matches!(self.busy, Some(Busy::Stuck)) || !self.listens;
+        if !matches!(self.phase, Phase::Download { .. }) || stuck {
             // Nobody listens.
             while self.to_chip.take(self.now, None).is_some() {}
         }
@@ -348,7 +353,7 @@ impl Device {
     /// Whether the serial loader runs and can go on.
     pub fn in_loader(&self) -> bool {
         let stuck = matches!(self.busy, Some(Busy::Stuck));
-        let coming = self.boot_at.is_some();
+        let coming = self.boot_at.is_some() && !self.refuses_download();
         matches!(self.phase, Phase::Download { .. }) && !stuck || coming
     }
 
@@ -397,7 +402,13 @@ impl Device {
                 next = Some((at, idle));
             }
         };
-        offer(self.boot_at.map(|(at, _)| at), false);
+        // A chip that resets itself again and again waits for nobody.
+        let again = |cause| cause == Cause::Software && self.refuses_download();
+        let coming = self.boot_at;
+        offer(
+            coming.map(|(at, _)| at),
+            coming.is_some_and(|(_, cause)| again(cause)),
+        );
         offer(self.power_fails_at, false);
         offer(self.board.watchdog_expires().map(nanos), true);
         offer(
@@ -415,7 +426,7 @@ impl Device {
             Some(Busy::Baud { at, .. }) => offer(Some(*at), false),
             Some(Busy::Stuck) => {}
             None => match &self.phase {
-                Phase::Download { ready_at } => {
+                Phase::Download { ready_at } if self.listens => {
                     let arrival = self.to_chip.next_delimiter(DELIMITER);
                     let waiting = (!self.ring.is_empty()).then_some(self.now);
                     let soonest = arrival.into_iter().chain(waiting).min();
@@ -447,7 +458,9 @@ impl Device {
         }
         if let Some((_, cause)) = self.boot_at.filter(|(at, _)| *at <= self.now) {
             self.boot_at = None;
-            let download = self.boot_pin_low();
+            // Software does not make the chip look at its pins again.
+            let again = cause == Cause::Software && self.refuses_download();
+            let download = again || self.boot_pin_low();
             self.boot(cause, download);
             return;
         }
@@ -617,6 +630,10 @@ impl Device {
                 self.boot_at = Some((at, Cause::Software));
             }
             Act::Boot => self.boot_app(),
+            Act::RefuseToRun => {
+                self.phase = Phase::Off;
+                self.boot_at = Some((self.to_host.free_at().max(self.now), Cause::Software));
+            }
             Act::Jump(entry) => {
                 self.phase = Phase::Running {
                     repeat: String::new(),
@@ -631,8 +648,7 @@ impl Device {
     fn boot_app(&mut self) {
         let strap = self.strap(false);
         let log = boot_log(
-            self.chip,
-            self.revision,
+            self.board.fuses(self.revision),
             "",
             strap,
             false,
@@ -649,13 +665,14 @@ impl Device {
 
     /// The chip starts.
     fn boot(&mut self, cause: Cause, download: bool) {
+        let again = cause == Cause::Software && download && self.refuses_download();
         self.stats.resets += 1;
         self.board.reset(matches!(cause, Cause::Power | Cause::Pin));
         let now = Instant(Duration::from_nanos(self.now));
         self.board.nor.abandon(now);
         let off = download && self.board.starts_without_flash(self.revision);
         self.board.nor.set_supply(!off);
-        self.loader = Loader::new(&self.board, self.revision, self.secure_download);
+        self.loader = Loader::new(&self.board, self.revision);
         self.receiver = Receiver::new();
         self.ring.clear();
         self.busy = None;
@@ -664,26 +681,33 @@ impl Device {
         let resets = &self.chip.rom.resets;
         let cause = match cause {
             Cause::Power => resets.power_on,
-            Cause::Pin | Cause::Software => resets.pin,
+            Cause::Pin => resets.pin,
+            Cause::Software => resets.software,
             Cause::Watchdog => resets.watchdog,
             Cause::Usb => resets.usb,
         };
         let strap = self.strap(download);
         self.board.strap = u32::from(strap);
         let log = boot_log(
-            self.chip,
-            self.revision,
+            self.board.fuses(self.revision),
             cause,
             strap,
             download,
             self.board.nor.cells(),
         );
-        self.events.push(Event::Reset { cause, download });
+        let refused = download && self.refuses_download();
+        if !again {
+            let download = download && !refused;
+            self.events.push(Event::Reset { cause, download });
+        }
         // What came while the chip was in reset is lost.
         let _ = self.to_chip.take(self.now, None);
         self.say(log.text.into_bytes());
         let ready_at = self.to_host.free_at();
-        self.phase = if download {
+        self.phase = if refused {
+            self.boot_at = Some((ready_at + AGAIN.as_nanos() as u64, Cause::Software));
+            Phase::Off
+        } else if download {
             if self.usb == UsbMode::Jtag {
                 let now = Instant(Duration::from_nanos(self.now));
                 self.board.start_usb_watchdogs(now);
@@ -698,6 +722,11 @@ impl Device {
                 next: ready_at,
             }
         };
+    }
+
+    /// Whether the ROM resets the chip where it would enter its loader.
+    fn refuses_download(&self) -> bool {
+        self.board.fuses(self.revision).download_disabled()
     }
 
     /// The chip is held in reset or has no supply.

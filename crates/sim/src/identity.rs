@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use guru_chip::{Bits, Chip, Crystal, Detection, Field, MAGIC_ADDRESS, MacAddress, MacLayout};
+use guru_chip::{
+    Bits, Chip, Crystal, Detection, EfuseBlock, Field, MAGIC_ADDRESS, MacAddress, MacLayout,
+};
 use guru_chip::{Quirk, Revision};
 use thiserror::Error;
 
-/// Words that a program can read and not change: eFuse, and what else tells the chip.
+/// Words that a program cannot change: eFuse, and what else tells the chip.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Words(BTreeMap<u32, u32>);
+
+/// Bytes of a key block.
+const KEY: usize = 32;
 
 /// Why a chip cannot be what it was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -31,7 +36,15 @@ pub enum IdentityError {
         /// The field.
         field: String,
         /// The value.
-        value: u32,
+        value: String,
+    },
+    /// A key cannot be read.
+    #[error("{field}: {expected}")]
+    Key {
+        /// The block.
+        field: String,
+        /// What is wrong, and what would be right.
+        expected: String,
     },
     /// The chip's revision is not in any register.
     #[error("{0} has no revision that could be set")]
@@ -99,7 +112,7 @@ impl Words {
         chip: &'static Chip,
         revision: Option<Revision>,
         mac: MacAddress,
-        fields: &[(String, u32)],
+        fields: &[(String, String)],
         crystal: u8,
         drift: f64,
     ) -> Result<Self, IdentityError> {
@@ -118,21 +131,15 @@ impl Words {
                 None => {}
             }
         }
+        // What a key is for decides how its block holds it.
+        let is_key = |name: &str| key_block(chip, name).is_some();
+        for (name, value) in fields.iter().filter(|(name, _)| !is_key(name)) {
+            words.set_named(chip, name, value)?;
+        }
         for (name, value) in fields {
-            let Some(field) = chip.identity.fields.iter().find(|field| field.name == name) else {
-                let known: Vec<_> = chip
-                    .identity
-                    .fields
-                    .iter()
-                    .map(|field| field.name)
-                    .collect();
-                return Err(IdentityError::NoField {
-                    chip: chip.name,
-                    field: name.clone(),
-                    known: known.join(", "),
-                });
-            };
-            words.set_field(chip, field, *value)?;
+            if let Some(block) = key_block(chip, name) {
+                words.set_key(chip, name, block, value)?;
+            }
         }
         words.set_mac(chip, mac);
         if chip.quirks.contains(&Quirk::BaudFromRtcCalibration) {
@@ -158,6 +165,110 @@ impl Words {
         self.read(bits.addr).unwrap_or(0) >> bits.lsb & mask(bits.width)
     }
 
+    /// Sets a field by its name in the tables of the eFuse, or in those of the identity.
+    fn set_named(
+        &mut self,
+        chip: &'static Chip,
+        name: &str,
+        value: &str,
+    ) -> Result<(), IdentityError> {
+        let error = |field: &str| IdentityError::Value {
+            chip: chip.name,
+            field: field.to_owned(),
+            value: value.to_owned(),
+        };
+        let number = parse_number(value);
+        if let Some(field) = chip.efuse.field(name) {
+            let mut rest = number.ok_or_else(|| error(field.name))?;
+            if field.width() < 32 && rest >> field.width() != 0 {
+                return Err(error(field.name));
+            }
+            for part in field.parts {
+                self.set(*part, rest & mask(part.width));
+                rest = rest.checked_shr(u32::from(part.width)).unwrap_or(0);
+            }
+            return Ok(());
+        }
+        let fields = chip.identity.fields;
+        if let Some(field) = fields.iter().find(|field| field.name == name) {
+            return self.set_field(chip, field, number.ok_or_else(|| error(name))?);
+        }
+        let keys = chip.efuse.blocks.iter().map(|block| block.name);
+        let known = fields.iter().map(|field| field.name);
+        let known = known.chain(keys.filter(|name| name.starts_with("key")));
+        let known: Vec<_> = known
+            .chain(chip.efuse.fields.iter().map(|field| field.name))
+            .collect();
+        Err(IdentityError::NoField {
+            chip: chip.name,
+            field: name.to_owned(),
+            known: known.join(", "),
+        })
+    }
+
+    /// Puts a key into its block: its bytes as hexadecimal digits, or `@` and a file of them. One for
+    /// flash encryption is held in reverse.
+    fn set_key(
+        &mut self,
+        chip: &'static Chip,
+        name: &str,
+        block: EfuseBlock,
+        value: &str,
+    ) -> Result<(), IdentityError> {
+        let error = |expected: String| IdentityError::Key {
+            field: name.to_owned(),
+            expected,
+        };
+        let mut key = match value.strip_prefix('@') {
+            Some(path) => std::fs::read(path).map_err(|e| error(format!("{path}: {e}")))?,
+            None => parse_bytes(value).ok_or_else(|| {
+                error("expected the key's bytes in hexadecimal, or @ and its file".to_owned())
+            })?,
+        };
+        let half = chip.efuse.field("XTS_KEY_LENGTH_256").is_some();
+        if key.len() != KEY && !(half && key.len() == KEY / 2) {
+            let length = key.len();
+            return Err(error(format!("the key has {length} bytes, and not {KEY}")));
+        }
+        if self.is_flash_key(chip, block) {
+            key.reverse();
+        }
+        for (index, word) in (0..).zip(key.chunks_exact(4)) {
+            let word = word.iter().rev();
+            let word = word.fold(0, |word, byte| word << 8 | u32::from(*byte));
+            self.put(block.addr + 4 * index, word);
+        }
+        Ok(())
+    }
+
+    fn is_flash_key(&self, chip: &Chip, block: EfuseBlock) -> bool {
+        let security = &chip.security;
+        if let Some(only) = &security.crypt_block {
+            return only.key == block.addr;
+        }
+        let index = block.name.strip_prefix("key");
+        let index = index.and_then(|index| index.parse::<usize>().ok());
+        let bits = index.and_then(|index| security.key_purposes.get(index));
+        bits.is_some_and(|bits| {
+            let purpose = self.get(*bits);
+            security.xts_keys.iter().any(|set| set.contains(&purpose))
+        })
+    }
+
+    /// The word at an address as a program reads it: of a key that is protected it sees zeros.
+    pub fn seen(&self, chip: &Chip, address: u32) -> Option<u32> {
+        let value = self.read(address)?;
+        let hidden = chip.efuse.field("RD_DIS").is_some_and(|field| {
+            let bits = field.parts.first().map_or(0, |bits| self.get(*bits));
+            let mut blocks = protected(chip);
+            blocks.any(|(bit, block)| {
+                bits >> bit & 1 != 0
+                    && (block.addr..block.addr + 4 * block.words).contains(&address)
+            })
+        });
+        Some(if hidden { 0 } else { value })
+    }
+
     /// Overrides a whole word.
     pub fn put(&mut self, address: u32, value: u32) {
         self.0.insert(address, value);
@@ -178,7 +289,7 @@ impl Words {
         let error = || IdentityError::Value {
             chip: chip.name,
             field: field.name.to_owned(),
-            value,
+            value: value.to_string(),
         };
         let width: u32 = field.parts.iter().map(|part| u32::from(part.width)).sum();
         let raw = if field.map.is_empty() {
@@ -234,6 +345,40 @@ impl Words {
     }
 }
 
+/// The key block of a name such as `KEY0`, `BLOCK_KEY0` or `BLOCK3`.
+fn key_block(chip: &Chip, name: &str) -> Option<EfuseBlock> {
+    let name = name.to_ascii_lowercase();
+    let bare = name.strip_prefix("block_").unwrap_or(&name);
+    let found = match bare.strip_prefix("block") {
+        Some(number) => chip.efuse.block(&format!("blk{number}")),
+        None => chip
+            .efuse
+            .block(bare)
+            .filter(|block| block.name.starts_with("key")),
+    };
+    let only = chip.security.crypt_block.as_ref();
+    let only = only.filter(|_| bare == "key0").map(|block| EfuseBlock {
+        name: "key0",
+        addr: block.key,
+        words: KEY as u32 / 4,
+    });
+    found
+        .filter(|block| block.words as usize * 4 == KEY)
+        .or(only)
+}
+
+/// Blocks that can be protected from reading, each with its bit of RD_DIS.
+fn protected(chip: &Chip) -> impl Iterator<Item = (usize, EfuseBlock)> {
+    let first = chip.security.crypt_block.as_ref();
+    let blocks = chip.efuse.blocks.iter().copied();
+    blocks
+        .filter(move |block| match first {
+            Some(first) => block.addr >= first.key,
+            None => block.name.starts_with("key"),
+        })
+        .enumerate()
+}
+
 /// The clock that the ESP32's ROM believes to divide for a baud rate, in Hz (rule of
 /// `ets_get_detected_xtal_freq`): calibration cycles and the oscillator's trim.
 pub(crate) fn believed_clock(chip: &Chip, words: &Words) -> Option<u32> {
@@ -246,6 +391,28 @@ pub(crate) fn believed_clock(chip: &Chip, words: &Words) -> Option<u32> {
     };
     let clock = value("rtc_calibration")? * 15_625 * (value("ck8m")? & 0xFF) / 40;
     u32::try_from(clock).ok()
+}
+
+/// A number, decimal or behind `0x`.
+pub(crate) fn parse_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn parse_bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs
+        .map(|pair| {
+            let digit = |byte: u8| (byte as char).to_digit(16);
+            Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8)
+        })
+        .collect()
 }
 
 fn mask(width: u8) -> u32 {

@@ -12,6 +12,7 @@ mod device;
 mod event;
 pub mod fault;
 pub mod flash;
+mod fuses;
 mod identity;
 mod link;
 mod memory;
@@ -21,6 +22,7 @@ mod rom;
 mod server;
 mod spi;
 mod wire;
+mod xts;
 
 pub use device::{Device, Next};
 pub use event::{Event, Stats};

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::fault::{FaultError, FaultSpec, parse_time};
 use crate::flash::{Flash, FlashError, Part, parts};
-use crate::identity::{self, DEFAULT_MAC, IdentityError, Words};
+use crate::fuses::Fuses;
+use crate::identity::{self, DEFAULT_MAC, IdentityError, Words, parse_number};
 
 /// What a simulated chip is. The text form is
 /// `sim://CHIP[?key=value&...]`; keys are those of the fields, with hyphens.
@@ -29,17 +30,17 @@ pub struct SimOptions {
     /// `efuse=FILE`: words that override those of the options. A line is an address and a value
     /// in hexadecimal; `#` begins a comment.
     pub efuse: Option<PathBuf>,
-    /// `field.NAME=VALUE`: any other field of the chip's identity, by its name in the chip's data,
-    /// such as `field.package=1`.
-    pub fields: Vec<(String, u32)>,
+    /// `set.NAME=VALUE`: an eFuse field, by its name in ESP-IDF's tables, such as
+    /// `set.SECURE_BOOT_EN=1`; a key, such as `set.KEY0=` and 64 hexadecimal digits, or `@` and its
+    /// file; or a field of the chip's identity, by its name in the chip's data, such as
+    /// `set.package=1`.
+    pub fields: Vec<(String, String)>,
     /// `crystal=26`: crystal in MHz, where boards differ.
     pub crystal: Option<u8>,
     /// `boot=app|download`: where the chip is when the port is opened; in its loader.
     pub boot: Boot,
     /// `usb=uart|jtag|otg`: how the chip is reached; through an adapter on its UART.
     pub usb: UsbMode,
-    /// `secure-download`: the chip is in Secure Download Mode.
-    pub secure_download: bool,
     /// `latency=1ms`: time of each transfer over USB, in each direction.
     pub latency: Duration,
     /// `fault=SPEC`, as often as wanted: what goes wrong; see [`crate::fault`].
@@ -95,7 +96,7 @@ pub enum OptionsError {
     },
     /// There is no such option.
     #[error(
-        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, rev, mac, efuse, field.NAME, crystal, boot, usb, secure-download, latency, fault, fast and real"
+        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, rev, mac, efuse, set.NAME, crystal, boot, usb, secure-download, latency, fault, fast and real"
     )]
     Key(String),
     /// The value of an option cannot be read.
@@ -129,6 +130,9 @@ pub enum OptionsError {
     /// The chip has no such USB device.
     #[error("{0} has no such USB device; usb=uart always works")]
     Usb(&'static str),
+    /// eFuse has taken that USB device away.
+    #[error("the eFuses that are set leave this {0} no such USB device; usb=uart always works")]
+    UsbDisabled(&'static str),
     /// The eFuse file cannot be read.
     #[error("efuse file {}", path.display())]
     EfuseFile {
@@ -176,7 +180,6 @@ impl SimOptions {
             crystal: None,
             boot: Boot::default(),
             usb: UsbMode::default(),
-            secure_download: false,
             latency: Duration::from_millis(1),
             faults: FaultSpec::default(),
             pace: None,
@@ -259,7 +262,12 @@ impl SimOptions {
                     _ => return Err(wrong("usb", &"expected uart, jtag or otg")),
                 };
             }
-            "secure-download" => self.secure_download = flag("secure-download")?,
+            "secure-download" => {
+                if flag("secure-download")? {
+                    let name = self.secure_download_field();
+                    self.fields.push((name.to_owned(), "1".to_owned()));
+                }
+            }
             "latency" => {
                 let expected = "expected a time such as 1ms, at most 1s";
                 let time = parse_time(value).filter(|time| *time <= Duration::from_secs(1));
@@ -268,19 +276,22 @@ impl SimOptions {
             "fault" => self.faults.merge(value.parse()?),
             "fast" => self.pace = flag("fast")?.then_some(Pace::Fast),
             "real" => self.pace = flag("real")?.then_some(Pace::Real),
-            _ => match key.strip_prefix("field.") {
-                Some(field) => {
-                    let number = parse_number(value)
-                        .ok_or_else(|| wrong("field.NAME", &"expected a number"))?;
-                    self.fields.push((field.to_owned(), number));
-                }
+            _ => match key.strip_prefix("set.") {
+                Some(field) => self.fields.push((field.to_owned(), value.to_owned())),
                 None => return Err(OptionsError::Key(key.to_owned())),
             },
         }
         Ok(())
     }
 
-    /// Checks what can be checked without touching a file.
+    /// Name of the field that `secure-download` sets.
+    fn secure_download_field(&self) -> &'static str {
+        let rules = self.chip.efuse.download.as_ref();
+        let field = rules.and_then(|rules| rules.secure);
+        field.unwrap_or("ENABLE_SECURITY_DOWNLOAD")
+    }
+
+    /// Checks what can be checked without touching the files of flash and eFuse.
     ///
     /// # Errors
     ///
@@ -294,7 +305,17 @@ impl SimOptions {
         if !known {
             return Err(OptionsError::Usb(self.chip.name));
         }
-        self.base_words()?;
+        let words = self.base_words()?;
+        let fuses = Fuses {
+            chip: self.chip,
+            revision: self.revision(),
+            words: &words,
+        };
+        // The ROM makes the device on USB-OTG only for its loader.
+        let gone = self.usb == UsbMode::Otg && !fuses.loader_listens(self.usb);
+        if gone || self.usb == UsbMode::Jtag && fuses.no_serial_jtag() {
+            return Err(OptionsError::UsbDisabled(self.chip.name));
+        }
         self.flash_part()?;
         Ok(())
     }
@@ -452,13 +473,6 @@ fn parse_size(text: &str) -> Option<u32> {
     digits.parse::<u32>().ok()?.checked_mul(unit)
 }
 
-fn parse_number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 fn parse_hex(text: &str) -> Option<u32> {
     u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
 }
@@ -475,7 +489,7 @@ mod tests {
     fn an_address_says_all_that_flags_can() {
         let options: SimOptions = "sim://esp32c3?flash=/tmp/a%20b.bin&flash-size=8MB&rev=0.4\
             &mac=24:0a:c4:00:00:01&boot=app&usb=jtag&fault=drop:tx:@5,seed=3&fast&latency=16ms\
-            &field.package=1"
+            &set.package=1"
             .parse()
             .unwrap();
         assert_eq!(options.chip.id, "esp32c3");
@@ -502,7 +516,7 @@ mod tests {
         assert!(error("sim://esp32c3?part=W25Q32JV&flash-size=8MB").contains("W25Q32JV"));
         assert!(error("sim://esp32c3?fault=melt").contains("melt"));
         assert!(error("sim://esp32c3?flash=%zz").contains("%zz"));
-        assert!(error("sim://esp32c3?field.colour=1").contains("package"));
+        assert!(error("sim://esp32c3?set.colour=1").contains("package"));
         assert!(error("sim://esp32c3?crystal=26").contains("26"));
         assert!(error("/dev/ttyUSB0").contains("sim://"));
     }

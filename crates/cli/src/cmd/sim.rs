@@ -2,7 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
-use guru_sim::{Endpoint, Event as ChipEvent, ServeEvent, SimOptions, serve};
+use guru_sim::{Endpoint, Event as ChipEvent, OptionsError, ServeEvent, SimOptions, serve};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -21,7 +21,16 @@ use crate::ui::{Message, Report, Screen};
 /// loader for each new client. RFC 2217 has them, and resets work as on a board. A port of 0 takes
 /// a free one; the first line of output names it.
 ///
-/// This program needs none of that: --port sim://esp32c3 is a chip inside of it.
+/// eFuse fields have the names that they have in ESP-IDF: a chip with secure boot is
+///
+///     guru sim esp32c3 --set SECURE_BOOT_EN=1
+///
+/// and one with flash encryption in development mode
+///
+///     guru sim esp32c3 --set SPI_BOOT_CRYPT_CNT=1 --set KEY_PURPOSE_0=4 --set KEY0=@key.bin
+///
+/// This program needs none of that: --port sim://esp32c3 is a chip inside of it, and
+/// sim://esp32c3?set.SECURE_BOOT_EN=1 one with a field set.
 ///
 /// Code is not executed: what is sent to RAM or started from flash is reported.
 #[derive(Debug, Args)]
@@ -75,8 +84,9 @@ pub struct Sim {
     #[arg(long)]
     fast: bool,
 
-    /// Any other option of sim://, such as usb=jtag; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// An eFuse field, such as SECURE_BOOT_EN=1, a key, such as KEY0=@key.bin, or any other option of
+    /// sim://, such as usb=jtag; may be repeated
+    #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
 }
 
@@ -116,8 +126,12 @@ impl Sim {
         }
         for option in &self.set {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            options.set(key, value)?;
+            match options.set(key, value) {
+                Err(OptionsError::Key(_)) => options.set(&format!("set.{key}"), value)?,
+                done => done?,
+            }
         }
+        options.check()?;
         Ok(options)
     }
 

@@ -1,6 +1,10 @@
-use guru_chip::{Chip, Revision};
+use std::ops::Range;
+
+use guru_chip::Chip;
 
 use crate::flash::Flash;
+use crate::fuses::Fuses;
+use crate::xts::{BLOCK, Xts};
 
 /// What the ROM prints at a reset.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -11,15 +15,15 @@ pub(crate) struct BootLog {
     pub repeat: String,
 }
 
-/// Boot log of a chip of this revision: into its loader, or from flash.
+/// Boot log of a chip: into its loader, or from flash.
 pub(crate) fn boot_log(
-    chip: &'static Chip,
-    revision: Revision,
+    fuses: Fuses<'_>,
     cause: &str,
     strap: u16,
     download: bool,
     flash: &Flash,
 ) -> BootLog {
+    let Fuses { chip, revision, .. } = fuses;
     let Some(banner) = chip.rom.banner(revision) else {
         return BootLog::default();
     };
@@ -34,10 +38,16 @@ pub(crate) fn boot_log(
         lines.push(line);
     }
     let mut repeat = String::new();
-    if download {
+    let rules = chip.efuse.download.as_ref();
+    if let Some(rules) = rules.filter(|_| download && fuses.download_disabled()) {
+        lines.push(rules.says_disabled.to_owned());
+    } else if let Some(rules) = rules.filter(|_| download && fuses.secure_download()) {
+        lines.push(rules.says_secure.to_owned());
+    } else if download {
         lines.extend(banner.waiting.iter().map(|line| (*line).to_owned()));
     } else {
-        match load_lines(chip, flash) {
+        let key = fuses.flash_key().filter(|_| fuses.flash_encrypted());
+        match load_lines(chip, flash, key.as_ref()) {
             Ok(loads) => lines.extend(loads),
             Err(header) => {
                 // The line tells the word that was found.
@@ -57,16 +67,20 @@ pub(crate) fn boot_log(
 
 /// What the ROM says while it loads the image at the bootloader's offset, or the first word of
 /// what stands there.
-fn load_lines(chip: &Chip, flash: &Flash) -> Result<Vec<String>, u32> {
+fn load_lines(chip: &Chip, flash: &Flash, key: Option<&Xts>) -> Result<Vec<String>, u32> {
     let start = chip.image.bootloader_offset;
+    let read = |range: Range<u32>| match key {
+        None => flash.read(range),
+        Some(key) => decrypted(flash, range, key),
+    };
     let word = |at: u32| {
-        let bytes = flash.read(at..at.saturating_add(4));
+        let bytes = read(at..at.saturating_add(4));
         bytes
             .iter()
             .rev()
             .fold(0, |word: u32, byte| word << 8 | u32::from(*byte))
     };
-    let header = flash.read(start..start + 4);
+    let header = read(start..start + 4);
     let [0xE9, segments @ 1..=16, mode, size_freq] = header[..] else {
         return Err(word(start));
     };
@@ -94,4 +108,18 @@ fn load_lines(chip: &Chip, flash: &Flash) -> Result<Vec<String>, u32> {
     }
     lines.push(format!("entry {:#010x}", word(start + 4)));
     Ok(lines)
+}
+
+/// What the CPU sees of encrypted flash.
+fn decrypted(flash: &Flash, range: Range<u32>, key: &Xts) -> Vec<u8> {
+    let before = range.start % BLOCK as u32;
+    let start = range.start - before;
+    let mut bytes = flash.read(start..range.end.next_multiple_of(BLOCK as u32));
+    key.decrypt(start, &mut bytes);
+    let length = range.len();
+    bytes
+        .into_iter()
+        .skip(before as usize)
+        .take(length)
+        .collect()
 }

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use guru_chip::Revision;
 use guru_wire::{ErrorCode, Opcode, checksum};
 
 use super::driver::{Driver, Fail};
 use super::inflate::{Inflate, InflateFail};
 use super::loader::{Refusal, Request};
+use crate::xts::{BLOCK, Xts};
 
 /// Largest block size that BEGIN takes, in bytes.
 const MAX_BLOCK: u32 = 0x1800;
@@ -29,6 +31,8 @@ pub(super) struct FlashWrite {
     raw: Progress,
     deflated: Progress,
     inflate: Inflate,
+    /// What raw blocks are encrypted with.
+    key: Option<Xts>,
 }
 
 impl Progress {
@@ -90,25 +94,33 @@ impl FlashWrite {
             raw: Progress::default(),
             deflated: Progress::default(),
             inflate: Inflate::new(),
+            key: None,
         }
     }
 
     /// FLASH_BEGIN and FLASH_DEFL_BEGIN: nothing protects their words, and the erase is refused
-    /// only beyond the flash's size and off a sector's start.
+    /// only beyond the flash's size and off a sector's start. Raw data are encrypted unless eFuse
+    /// forbids it, with or without a key; compressed ones never are (`FlashDwnLdStartMsgProc` and
+    /// `FlashDwnLdDeflatedStartMsgProc`, alike in all ROMs that take the flag).
     pub fn begin(
         &mut self,
         opcode: Opcode,
         request: &Request<'_>,
         driver: &mut Driver<'_>,
+        revision: Revision,
     ) -> Result<(), Refusal> {
         let rom = &driver.board.chip.rom;
         if request.payload_len() != usize::from(rom.begin_words) * 4 {
             return Err(ErrorCode::INVALID_FORMAT.into());
         }
         let deflated = opcode == Opcode::FlashDeflBegin;
-        if rom.begin_words > 4 && request.word(16) != 0 {
-            // As if DIS_DOWNLOAD_MANUAL_ENCRYPT were burnt: the chip has no key to encrypt with.
+        let encrypt = rom.begin_words > 4 && request.word(16) != 0;
+        let fuses = driver.board.fuses(revision);
+        if encrypt && (deflated || fuses.manual_encrypt_forbidden()) {
             return Err(PARAMETER.into());
+        }
+        if !deflated {
+            self.key = fuses.flash_key().filter(|_| encrypt);
         }
         let erase = rom.erase;
         let progress = if deflated {
@@ -127,11 +139,23 @@ impl FlashWrite {
         }
     }
 
-    /// FLASH_DATA: programmed, read back, compared by checksum.
+    /// FLASH_DATA: programmed, read back, compared by checksum. What is encrypted is not read back.
     pub fn data(&mut self, request: &Request<'_>, driver: &mut Driver<'_>) -> Result<(), Refusal> {
         let data = self.raw.take(request, 4)?;
         driver.spend(Duration::from_nanos(COPY_NS * data.len() as u64));
         let at = self.raw.address;
+        if let Some(key) = &self.key {
+            if (at as usize | data.len()) % BLOCK != 0 {
+                return Err(PARAMETER.into());
+            }
+            let mut data = data.to_vec();
+            key.encrypt(at, &mut data);
+            if driver.write(at, &data) == Err(Fail::Hangs) {
+                return Err(Refusal::Hangs);
+            }
+            self.raw.stored(data.len());
+            return Ok(());
+        }
         if driver.write(at, data) == Err(Fail::Hangs) {
             return Err(Refusal::Hangs);
         }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guru_chip::{Quirk, Revision};
+use guru_chip::{Quirk, Revision, SecurityInfoForm};
 use guru_link::Instant;
 use guru_wire::{ErrorCode, Opcode, Response};
 use md5::{Digest, Md5};
@@ -24,6 +24,8 @@ const READ_LEN: usize = 64;
 pub(crate) struct Loader {
     revision: Revision,
     secure_download: bool,
+    /// Code that was sent to RAM is run; under secure boot the chip is reset in its place.
+    runs_ram: bool,
     /// A SYNC has been answered: until then every other packet is ignored.
     connected: bool,
     /// Opcode of the last answer: what the ROM answers to a command that it does not know.
@@ -71,6 +73,8 @@ pub(crate) enum Act {
     Boot,
     /// It jumps to code in RAM.
     Jump(u32),
+    /// It resets the chip, since code in RAM may not be run.
+    RefuseToRun,
 }
 
 /// Why a command was refused.
@@ -119,10 +123,14 @@ impl<'a> Request<'a> {
 }
 
 impl Loader {
-    pub fn new(board: &Board, revision: Revision, secure_download: bool) -> Self {
+    pub fn new(board: &Board, revision: Revision) -> Self {
+        let fuses = board.fuses(revision);
         Self {
             revision,
-            secure_download,
+            secure_download: fuses.secure_download(),
+            // The ROMs since the ESP32-S2 look at it in main(), behind the loader.
+            runs_ram: board.chip.rom.security_info == SecurityInfoForm::None
+                || !fuses.secure_boot(),
             connected: false,
             last_opcode: 0,
             value: 0,
@@ -209,7 +217,7 @@ impl Loader {
                 if driver.board.chip.quirks.contains(&Quirk::LegacyAttach) {
                     driver.board.spi.attached = true;
                 }
-                self.flash.begin(opcode, request, driver)?;
+                self.flash.begin(opcode, request, driver, self.revision)?;
             }
             Opcode::FlashData => self.flash.data(request, driver)?,
             Opcode::FlashDeflData => self.flash.deflated_data(request, driver)?,
@@ -240,7 +248,10 @@ impl Loader {
                     return Err(ErrorCode::INVALID_FORMAT.into());
                 }
                 if request.bytes(0, 1) == [0] {
-                    *act = Act::Jump(request.word(4));
+                    *act = match self.runs_ram {
+                        true => Act::Jump(request.word(4)),
+                        false => Act::RefuseToRun,
+                    };
                 }
             }
             Opcode::SpiSetParams => {
@@ -277,7 +288,7 @@ impl Loader {
                 }
             }
             Opcode::GetSecurityInfo => {
-                let info = security_info(driver.board, self.revision, self.secure_download);
+                let info = security_info(driver.board, self.revision);
                 *data = info.ok_or(ErrorCode::INVALID_FORMAT)?;
             }
         }

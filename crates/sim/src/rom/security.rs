@@ -8,11 +8,7 @@ const NO_KEY: u8 = 12;
 
 /// The answer to GET_SECURITY_INFO, from the chip's eFuse words. `None`: the ROM does not know the
 /// command.
-pub(super) fn security_info(
-    board: &Board,
-    revision: Revision,
-    secure_download: bool,
-) -> Option<Vec<u8>> {
+pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>> {
     let chip: &Chip = board.chip;
     let with_chip = match chip.rom.security_info {
         SecurityInfoForm::None => return None,
@@ -20,16 +16,12 @@ pub(super) fn security_info(
         SecurityInfoForm::Long => true,
     };
     let security = &chip.security;
-    let on = |bits| board.words.get(bits) != 0;
-    let mut flags = 0;
-    if security
-        .secure_boot
-        .iter()
-        .any(|(bits, from)| *from <= revision.0 && on(*bits))
-    {
+    let fuses = board.fuses(revision);
+    let mut flags = fuses.info_flags();
+    if fuses.secure_boot() {
         flags |= SecurityFlags::SECURE_BOOT;
     }
-    if secure_download {
+    if fuses.secure_download() {
         flags |= SecurityFlags::SECURE_DOWNLOAD;
     }
     let mut key_purposes = [0; 7];

@@ -1,0 +1,123 @@
+//! eFuse fields by their published names, and what they do to the serial loader:
+//! `chips/efuse/NAME.toml`.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use super::bits::{Bits, Blocks, Runs};
+
+/// The fields of one chip.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fuses {
+    /// Bits by name.
+    pub fields: BTreeMap<String, Runs>,
+    /// Field that shows in a bit of GET_SECURITY_INFO's flags.
+    #[serde(default)]
+    pub security_info: BTreeMap<String, String>,
+    pub download: Option<Download>,
+}
+
+/// Fields that limit the serial loader, and what its ROM says then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Download {
+    pub disabled: String,
+    #[serde(default)]
+    pub disabled_since: u16,
+    pub says_disabled: String,
+    pub secure: Option<String>,
+    #[serde(default)]
+    pub says_secure: String,
+    #[serde(default)]
+    pub no_serial_jtag: Vec<String>,
+    #[serde(default)]
+    pub no_otg: Vec<String>,
+}
+
+impl Fuses {
+    /// What is wrong with them; `file` names the chip.
+    pub fn check(&self, file: &str, blocks: &Blocks) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut fail = |key: &str, what: &str| {
+            problems.push(format!("chips/efuse/{file}.toml: {key}: {what}"));
+        };
+        for (name, runs) in &self.fields {
+            match runs.parse(blocks) {
+                Ok(runs) if runs.iter().map(|run| u32::from(run.width)).sum::<u32>() > 32 => {
+                    fail(name, "more than 32 bits");
+                }
+                Ok(_) => {}
+                Err(error) => fail(name, &error),
+            }
+        }
+        for (bit, name) in &self.security_info {
+            if !bit
+                .parse::<u8>()
+                .is_ok_and(|bit| bit < 32 && bit != 0 && bit != 2)
+            {
+                fail(
+                    "security_info",
+                    &format!("\"{bit}\" is no bit that could be set"),
+                );
+            }
+            if !self.fields.contains_key(name) {
+                fail("security_info", &format!("no field `{name}`"));
+            }
+        }
+        if let Some(download) = &self.download {
+            let names = [&download.disabled].into_iter().chain(&download.secure);
+            let usb = download.no_serial_jtag.iter().chain(&download.no_otg);
+            for name in names.chain(usb) {
+                if !self.fields.contains_key(name) {
+                    fail("download", &format!("no field `{name}`"));
+                }
+            }
+        }
+        problems
+    }
+
+    /// The members of `EfuseSpace` behind its blocks, as Rust.
+    pub fn emit(&self, blocks: &Blocks) -> Result<String, String> {
+        let mut fields = Vec::new();
+        for (name, runs) in &self.fields {
+            let parts: Vec<_> = runs.parse(blocks)?.iter().map(bits).collect();
+            fields.push(format!(
+                "EfuseField {{ name: {name:?}, parts: &[{}] }}",
+                parts.join(", ")
+            ));
+        }
+        let flags: Vec<_> = (self.security_info.iter())
+            .map(|(bit, name)| format!("({bit}, {name:?})"))
+            .collect();
+        let download = match &self.download {
+            None => "None".into(),
+            Some(d) => format!(
+                "Some(DownloadRules {{ disabled: {:?}, disabled_since: {}, says_disabled: {:?}, \
+                 secure: {:?}, says_secure: {:?}, no_serial_jtag: &{:?}, no_otg: &{:?} }})",
+                d.disabled,
+                d.disabled_since,
+                d.says_disabled,
+                d.secure,
+                d.says_secure,
+                d.no_serial_jtag,
+                d.no_otg
+            ),
+        };
+        Ok(format!(
+            "fields: &[{}], info_flags: &[{}], download: {download}",
+            fields.join(", "),
+            flags.join(", ")
+        ))
+    }
+}
+
+/// A chip without fields.
+pub const NONE: &str = "fields: &[], info_flags: &[], download: None";
+
+fn bits(bits: &Bits) -> String {
+    format!(
+        "Bits {{ addr: {:#010x}, lsb: {}, width: {} }}",
+        bits.addr, bits.lsb, bits.width
+    )
+}
