@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use guru_chip::{CHIPS, Chip};
+use guru_chip::{CHIPS, Chip, MacLayout};
 use libtest_mimic::Failed;
 
 use crate::case::same_bytes;
@@ -120,6 +120,99 @@ const TOLD: &[Told] = &[
             "Detected flash size: 32MB",
         ],
     },
+    // The flash answers only when its supply was switched on.
+    Told {
+        chip: "esp32p4",
+        options: &["--rev", "3.1", "--mac", "60:55:f9:31:00:01"],
+        size: 16 << 20,
+        lines: &[
+            "Chip type:          ESP32-P4 (revision v3.1)",
+            "Detected flash size: 16MB",
+        ],
+    },
+    Told {
+        chip: "esp32p4",
+        options: &["--rev", "3.2", "--mac", "60:55:f9:32:00:01"],
+        size: 16 << 20,
+        lines: &[
+            "Chip type:          ESP32-P4 (revision v3.2)",
+            "Detected flash size: 16MB",
+        ],
+    },
+    Told {
+        chip: "esp32s31",
+        options: &["--rev", "0.0", "--mac", "38:44:be:aa:25:64"],
+        size: 16 << 20,
+        lines: &[
+            "Chip type:          ESP32-S31 (revision v0.0)",
+            "Features:           Wi-Fi 6, BT 5.4 (LE), IEEE802.15.4, Dual Core + LP Core, 300MHz",
+            "Crystal frequency:  40MHz",
+            "MAC:                38:44:be:aa:25:64",
+            "Detected flash size: 16MB",
+        ],
+    },
+    Told {
+        chip: "esp32s31",
+        options: &["--rev", "1.2", "--mac", "38:44:be:00:00:02"],
+        size: 4 << 20,
+        lines: &[
+            "Chip type:          ESP32-S31 (revision v1.2)",
+            "MAC:                38:44:be:00:00:02",
+            "Detected flash size: 4MB",
+        ],
+    },
+    Told {
+        chip: "esp32h4",
+        options: &["--rev", "0.1", "--mac", "60:55:f9:f7:2c:a2"],
+        size: 4 << 20,
+        lines: &[
+            "Chip type:          Unknown ESP32-H4? (revision v0.1)",
+            "Features:           BT 5 (LE), IEEE802.15.4, Dual Core, 96MHz, No Embedded Flash",
+            "Crystal frequency:  32MHz",
+            "MAC:                60:55:f9:ff:fe:f7:2c:a2",
+            "BASE MAC:           60:55:f9:f7:2c:a2",
+            "MAC_EXT:            ff:fe",
+            "Detected flash size: 4MB",
+        ],
+    },
+    Told {
+        chip: "esp32h4",
+        options: &[
+            "--rev",
+            "0.0",
+            "--mac",
+            "60:55:f9:00:00:03",
+            "--set",
+            "field.temperature=1",
+            "--set",
+            "field.flash=1",
+            "--set",
+            "field.vendor=3",
+            "--set",
+            "field.psram=2",
+            "--set",
+            "field.psram_vendor=1",
+        ],
+        size: 4 << 20,
+        lines: &[
+            "Chip type:          ESP32-H4HFL4R2 (revision v0.0)",
+            "Features:           BT 5 (LE), IEEE802.15.4, Dual Core, 96MHz, Embedded Flash 4MB (PY), \
+             Embedded PSRAM 2MB (AP)",
+        ],
+    },
+    Told {
+        chip: "esp32e22",
+        options: &["--mac", "e0:72:a1:01:02:03"],
+        size: 8 << 20,
+        lines: &[
+            "Chip type:          ESP32-E22 (revision v0.0)",
+            "Features:           Wi-Fi 6E (tri-band, 2x2 MU-MIMO), BT 5.4 (LE) + Classic, Dual Core, \
+             500MHz",
+            "Crystal frequency:  40MHz",
+            "MAC:                e0:72:a1:01:02:03",
+            "Detected flash size: 8MB",
+        ],
+    },
 ];
 
 /// The chip, its revision, its crystal, its MAC and its flash are what the simulator was told.
@@ -184,10 +277,11 @@ pub fn flashes(chip: &Chip, way: Way, reference: &Reference) -> Result<(), Faile
     };
     let at = format!("{AT:#x}");
 
-    for line in [
-        "MAC:                7c:df:a1:aa:bb:cc",
-        "Detecting chip type... ",
-    ] {
+    let mac = match chip.identity.mac.layout {
+        MacLayout::Eui64 => "BASE MAC:           7c:df:a1:aa:bb:cc",
+        _ => "MAC:                7c:df:a1:aa:bb:cc",
+    };
+    for line in [mac, "Detecting chip type... "] {
         let outcome = run(&["read-mac"])?;
         let line = match line.strip_suffix("... ") {
             Some(begin) => format!("{begin}... {}", chip.name),

@@ -40,8 +40,11 @@ pub fn together(chips: &[(String, Chip)]) -> Vec<String> {
             Detection::Magic(magic) => format!("detection.magic {magic:#010x}"),
             Detection::ChipId(chip_id) => format!("detection.chip-id {chip_id}"),
         };
-        let mut keys = vec![detection, format!("uf2_family {:#010x}", chip.uf2_family)];
-        keys.push(format!("name {}", chip.name));
+        let mut keys = vec![detection, format!("name {}", chip.name)];
+        keys.extend(
+            chip.uf2_family
+                .map(|family| format!("uf2_family {family:#010x}")),
+        );
         keys.extend(
             chip.image
                 .chip_id
@@ -210,11 +213,25 @@ impl Check<'_> {
             "min_revision must be ascending",
         );
         for banner in &rom.banners {
-            for line in banner.lines.iter().chain(&banner.waiting) {
-                for name in placeholders(line) {
+            let segment = std::slice::from_ref(&banner.segment);
+            for (key, lines, known) in [
+                (
+                    "lines",
+                    &banner.lines[..],
+                    &["reset", "mode", "mode_name"][..],
+                ),
+                ("waiting", &banner.waiting, &[]),
+                (
+                    "loading",
+                    &banner.loading,
+                    &["wp", "flash_mode", "clock_div"],
+                ),
+                ("segment", segment, &["address", "len", "decimal_len"]),
+            ] {
+                for name in lines.iter().flat_map(|line| placeholders(line)) {
                     self.require(
-                        matches!(name, "reset" | "mode" | "mode_name"),
-                        "rom.banners.lines",
+                        known.contains(&name),
+                        &format!("rom.banners.{key}"),
                         format!("unknown {{{name}}}"),
                     );
                 }

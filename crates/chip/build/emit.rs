@@ -142,7 +142,7 @@ impl Emit {
     memory: {memory},
     irom: {:#010x}..{:#010x},
     drom: {:#010x}..{:#010x},
-    uf2_family: {:#010x},
+    uf2_family: {},
     quirks: {},
     named_bits: &[{}],
 }}",
@@ -163,7 +163,7 @@ impl Emit {
             c.memory.irom.1,
             c.memory.drom.0,
             c.memory.drom.1,
-            c.uf2_family,
+            option(c.uf2_family.as_ref(), |family| format!("{family:#010x}")),
             list(&c.quirks, |q| format!("Quirk::{q:?}")),
             named.join(", "),
         ))
@@ -314,8 +314,8 @@ fn rom(c: &Chip) -> String {
     let banners = list(&r.banners, |b| {
         format!(
             "Banner {{ min_revision: {}, build: {:?}, lines: &{:?}, waiting: &{:?}, \
-             no_image: {:?} }}",
-            b.min_revision, b.build, b.lines, b.waiting, b.no_image
+             loading: &{:?}, segment: {:?}, no_image: {:?} }}",
+            b.min_revision, b.build, b.lines, b.waiting, b.loading, b.segment, b.no_image
         )
     });
     let modes = list(&r.boot_modes, |m| {

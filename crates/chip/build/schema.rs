@@ -12,7 +12,7 @@ use super::fuses::Fuses;
 #[serde(deny_unknown_fields)]
 pub struct Chip {
     pub name: String,
-    pub uf2_family: u32,
+    pub uf2_family: Option<u32>,
     #[serde(default)]
     pub quirks: Vec<Quirk>,
     pub detection: Detection,
@@ -131,8 +131,24 @@ pub struct Banner {
     pub lines: Vec<String>,
     #[serde(default)]
     pub waiting: Vec<String>,
+    #[serde(default = "loading")]
+    pub loading: Vec<String>,
+    #[serde(default = "segment")]
+    pub segment: String,
     #[serde(default)]
     pub no_image: String,
+}
+
+/// As most ROMs since the ESP32-S2 print it.
+fn loading() -> Vec<String> {
+    vec![
+        "SPIWP:{wp}".to_owned(),
+        "mode:{flash_mode}, clock div:{clock_div}".to_owned(),
+    ]
+}
+
+fn segment() -> String {
+    "load:{address},len:{len}".to_owned()
 }
 
 #[derive(Deserialize)]

@@ -42,8 +42,8 @@ pub struct Chip {
     pub irom: Range<u32>,
     /// Data bus window through which flash is read; empty where the chip has none.
     pub drom: Range<u32>,
-    /// UF2 family id.
-    pub uf2_family: u32,
+    /// UF2 family id, where one is assigned.
+    pub uf2_family: Option<u32>,
     /// Behaviour that numbers cannot express; each has one function in the code.
     pub quirks: &'static [Quirk],
     /// Bits that the functions behind [`Chip::quirks`] need, by name; each quirk says
@@ -178,6 +178,12 @@ pub struct Banner {
     pub lines: &'static [&'static str],
     /// Lines printed behind these when the serial loader starts.
     pub waiting: &'static [&'static str],
+    /// Lines printed before the segments of an image are loaded. `{wp}` stands for the WP pin of its
+    /// header (`0xee`), `{flash_mode}` for `DIO` and so on, `{clock_div}` for the divider of the
+    /// flash clock.
+    pub loading: &'static [&'static str],
+    /// Line for each segment: `{address}`, `{len}` and, without `0x`, `{decimal_len}`.
+    pub segment: &'static str,
     /// The line that is repeated when the chip boots from an erased flash; empty: silence.
     pub no_image: &'static str,
 }

@@ -78,9 +78,13 @@ fn boot_logs_follow_the_revision() {
     assert_eq!(build("esp32", 300), Some("ets Jul 29 2019 12:21:46"));
     assert_eq!(build("esp32c3", 2), Some("ESP-ROM:esp32c3-20200918"));
     assert_eq!(build("esp32c3", 4), Some("ESP-ROM:esp32c3-api1-20210207"));
-    assert_eq!(build("esp32p4", 3), Some("ESP-ROM:esp32p4-20230811"));
+    assert_eq!(build("esp32p4", 0), Some("ESP-ROM:esp32p4-20230811"));
+    assert_eq!(build("esp32p4", 1), Some("ESP-ROM:esp32p4-eco1-20240205"));
     assert_eq!(build("esp32p4", 103), Some("ESP-ROM:esp32p4-eco2-20240710"));
-    assert_eq!(build("esp32p4", 301), Some("ESP-ROM:esp32p4-eco5-20250430"));
+    assert_eq!(build("esp32p4", 300), Some("ESP-ROM:esp32p4-eco5-20250430"));
+    assert_eq!(build("esp32p4", 301), Some("ESP-ROM:esp32p4-eco6-20251011"));
+    assert_eq!(build("esp32p4", 302), Some("ESP-ROM:esp32p4-eco7-20260109"));
+    assert_eq!(build("esp32s31", 0), Some("ESP-ROM:esp32s31-20251218"));
     let mode = |revision| {
         chip("esp32c3")
             .rom

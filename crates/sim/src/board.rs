@@ -7,7 +7,7 @@ use guru_link::Instant;
 
 use crate::flash::{Nor, Work};
 use crate::fuses::Fuses;
-use crate::identity::Words;
+use crate::identity::{Words, may_leave_flash_off};
 use crate::memory::Memory;
 use crate::spi::Spi;
 
@@ -86,15 +86,13 @@ impl Board {
         }
     }
 
-    /// Whether the flash of this chip has no supply in the loader until a client switches it on:
-    /// ESP32-P4 v3.1 and v3.2, the latter unless an eFuse says otherwise.
+    /// Whether the flash of this chip has no supply in the loader until a client switches it on.
     pub fn starts_without_flash(&self, revision: Revision) -> bool {
         let by_efuse = || {
             let bits = self.named_bits("download_xpd");
             bits.is_some_and(|bits| self.words.get(bits) != 0)
         };
-        self.chip.quirks.contains(&Quirk::FlashPowerUp)
-            && (revision == Revision::new(3, 1) || revision == Revision::new(3, 2) && !by_efuse())
+        may_leave_flash_off(self.chip, revision) && !(revision == Revision::new(3, 2) && by_efuse())
     }
 
     /// The flash gets its supply when its pads are on and both bits that force it on are set.

@@ -68,10 +68,21 @@ const DEFAULT_EXTENSION: [u8; 2] = [0xFF, 0xFE];
 /// The trim of the internal oscillator that a simulated chip has.
 const CK8M_TRIM: u32 = 136;
 
-/// The newest revision whose boot log is known.
+/// The newest revision whose boot log is known and whose loader finds its flash powered.
 pub(crate) fn default_revision(chip: &Chip) -> Revision {
-    let newest = chip.rom.banners.iter().map(|banner| banner.min_revision);
-    Revision(newest.max().unwrap_or(0))
+    let known = chip.rom.banners.iter();
+    known
+        .map(|banner| Revision(banner.min_revision))
+        .filter(|revision| !may_leave_flash_off(chip, *revision))
+        .max()
+        .unwrap_or_default()
+}
+
+/// Whether the flash of this chip may have no supply in the loader until a client switches it on:
+/// ESP32-P4 v3.1, and v3.2 unless an eFuse says otherwise.
+pub(crate) fn may_leave_flash_off(chip: &Chip, revision: Revision) -> bool {
+    chip.quirks.contains(&Quirk::FlashPowerUp)
+        && [Revision::new(3, 1), Revision::new(3, 2)].contains(&revision)
 }
 
 /// The crystal that boards of this chip usually carry, in MHz: the boot log comes at 115200 baud

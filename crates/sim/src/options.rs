@@ -23,7 +23,8 @@ pub struct SimOptions {
     pub flash_size: Option<u32>,
     /// `part=NAME`: which flash chip, such as `GD25Q32C`; one by Winbond.
     pub part: Option<&'static Part>,
-    /// `rev=0.4`: wafer revision; the newest one whose boot log is known.
+    /// `rev=0.4`: wafer revision; the newest one whose boot log is known and whose flash is powered
+    /// without ado.
     pub revision: Option<Revision>,
     /// `mac=aa:bb:cc:dd:ee:ff`: the base MAC.
     pub mac: Option<MacAddress>,

@@ -82,18 +82,103 @@ fn without_the_wait_for_en_the_boot_pin_comes_too_late() {
 
 #[test]
 fn the_boot_log_is_that_of_the_revision() {
-    for (revision, build) in [
-        ("0.0", "esp32c3-20200918"),
-        ("0.4", "esp32c3-api1-20210207"),
+    for (chip, revision, build, boot) in [
+        (
+            "esp32",
+            "0.0",
+            "ets Jun  8 2016 00:22:57",
+            "0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT",
+        ),
+        (
+            "esp32",
+            "1.1",
+            "ets Jun  8 2016 00:22:57",
+            "0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT",
+        ),
+        (
+            "esp32",
+            "3.0",
+            "ets Jul 29 2019 12:21:46",
+            "0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT",
+        ),
+        (
+            "esp32c3",
+            "0.0",
+            "esp32c3-20200918",
+            "0x1 (POWERON),boot:0x5 (DOWNLOAD(USB/UART0/1))",
+        ),
+        (
+            "esp32c3",
+            "0.4",
+            "esp32c3-api1-20210207",
+            "0x1 (POWERON),boot:0x5 (DOWNLOAD(USB/UART0/1))",
+        ),
+        (
+            "esp32c3",
+            "1.1",
+            "esp32c3-eco7-20230720",
+            "0x1 (POWERON),boot:0x5 (DOWNLOAD(USB/UART0))",
+        ),
+        (
+            "esp32p4",
+            "0.0",
+            "esp32p4-20230811\r\nBuild:Aug 11 2023",
+            "boot:0x307 (DOWNLOAD(USB/UART0/SPI))",
+        ),
+        (
+            "esp32p4",
+            "0.1",
+            "esp32p4-eco1-20240205\r\nBuild:Feb  5 2024",
+            "boot:0x307 (DOWNLOAD",
+        ),
+        (
+            "esp32p4",
+            "1.3",
+            "esp32p4-eco2-20240710\r\nBuild:Jul 10 2024",
+            "boot:0x307 (DOWNLOAD",
+        ),
+        (
+            "esp32p4",
+            "3.0",
+            "esp32p4-eco5-20250430\r\nBuild:Apr 30 2025",
+            "boot:0x307 (DOWNLOAD",
+        ),
+        (
+            "esp32p4",
+            "3.1",
+            "esp32p4-eco6-20251011\r\nBuild:Oct 11 2025",
+            "boot:0x307 (DOWNLOAD",
+        ),
+        (
+            "esp32p4",
+            "3.2",
+            "esp32p4-eco7-20260109\r\nBuild:Jan  9 2026",
+            "boot:0x307 (DOWNLOAD",
+        ),
+        (
+            "esp32s31",
+            "0.0",
+            "esp32s31-20251218\r\nBuild:Dec 18 2025",
+            "boot:0x69 (DOWNLOAD(USB/UART0/SPI))",
+        ),
     ] {
-        let mut host = Host::open(&format!("sim://esp32c3?rev={revision}"));
+        let mut host = Host::open(&format!("sim://{chip}?rev={revision}"));
         let log = host.listen(SECOND);
-        assert!(log.contains(build), "{log}");
-        assert!(
-            log.contains("rst:0x1 (POWERON),boot:0x5 (DOWNLOAD"),
-            "{log}"
-        );
+        assert!(log.contains(build) && log.contains(boot), "{chip}: {log}");
         assert!(log.ends_with("waiting for download\r\n"), "{log}");
+    }
+}
+
+/// What an erased flash means to the ROMs of the ESP32.
+#[test]
+fn the_esp32s_roms_complain_in_different_words() {
+    for (revision, words) in [
+        ("1.0", "flash read err, 1000"),
+        ("3.0", "invalid header: 0xffffffff"),
+    ] {
+        let mut host = Host::open(&format!("sim://esp32?rev={revision}&boot=app"));
+        let log = host.listen(SECOND);
+        assert!(log.contains(words), "{revision}: {log}");
     }
 }
 
@@ -125,6 +210,41 @@ fn an_image_in_flash_is_loaded_line_by_line() {
     assert!(log.contains("load:0x40380000,len:0x4"), "{log}");
     assert!(log.contains("entry 0x40380010"), "{log}");
     assert!(host.link.take_events().contains(&Event::AppNotExecuted));
+}
+
+#[test]
+fn each_rom_tells_in_its_own_words_what_it_loads() {
+    for (chip, lines) in [
+        (
+            "esp32?rev=1.0",
+            "configsip: 0, SPIWP:0xee\r\nclk_drv:0x00,q_drv:0x00,d_drv:0x00,cs0_drv:0x00,\
+             hd_drv:0x00,wp_drv:0x00\r\nmode:DIO, clock div:1\r\nload:0x3fff0000,len:20\r\n",
+        ),
+        (
+            "esp32s2?",
+            "SPIWP:0xee\r\nmode:DIO, clock div:1\r\nload:0x3fff0000,len:0x14\r\n",
+        ),
+        (
+            "esp32p4?rev=3.0",
+            "(SPI_FAST_FLASH_BOOT)\r\nSPI mode:DIO, clock div:1\r\nload:0x3fff0000,len:0x14\r\n",
+        ),
+        (
+            "esp32s31?",
+            "(SPI_FAST_FLASH_BOOT)\r\nSPI mode:DIO, clock div:1\r\nload:0x3fff0000,len:0x14\r\n",
+        ),
+    ] {
+        let mut host = Host::open(&format!("sim://{chip}"));
+        let mut image = vec![0xE9, 1, 2, 0x2F, 0, 0, 0, 0, 0xEE];
+        image.resize(24, 0);
+        image.extend(0x3FFF_0000_u32.to_le_bytes());
+        image.extend(20_u32.to_le_bytes());
+        image.resize(image.len() + 20, 0);
+        let at = host.chip().image.bootloader_offset;
+        host.link.flash().load(at, &image);
+        host.reset();
+        let log = host.listen(SECOND);
+        assert!(log.contains(lines), "{chip}: {log}");
+    }
 }
 
 #[test]

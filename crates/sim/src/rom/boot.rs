@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use guru_chip::Chip;
+use guru_chip::{Banner, Chip};
 
 use crate::flash::Flash;
 use crate::fuses::Fuses;
@@ -47,7 +47,7 @@ pub(crate) fn boot_log(
         lines.extend(banner.waiting.iter().map(|line| (*line).to_owned()));
     } else {
         let key = fuses.flash_key().filter(|_| fuses.flash_encrypted());
-        match load_lines(chip, flash, key.as_ref()) {
+        match load_lines(chip, banner, flash, key.as_ref()) {
             Ok(loads) => lines.extend(loads),
             Err(header) => {
                 // The line tells the word that was found.
@@ -67,7 +67,12 @@ pub(crate) fn boot_log(
 
 /// What the ROM says while it loads the image at the bootloader's offset, or the first word of
 /// what stands there.
-fn load_lines(chip: &Chip, flash: &Flash, key: Option<&Xts>) -> Result<Vec<String>, u32> {
+fn load_lines(
+    chip: &Chip,
+    banner: &Banner,
+    flash: &Flash,
+    key: Option<&Xts>,
+) -> Result<Vec<String>, u32> {
     let start = chip.image.bootloader_offset;
     let read = |range: Range<u32>| match key {
         None => flash.read(range),
@@ -95,12 +100,23 @@ fn load_lines(chip: &Chip, flash: &Flash, key: Option<&Xts>) -> Result<Vec<Strin
         0xF => 1,
         code => u32::from(code) + 2,
     };
-    let mut lines = vec![format!("mode:{mode}, clock div:{divider}")];
+    let wp = format!("{:#04x}", word(start + 8) & 0xFF);
+    let fill = |line: &&str| {
+        line.replace("{wp}", &wp)
+            .replace("{flash_mode}", mode)
+            .replace("{clock_div}", &divider.to_string())
+    };
+    let mut lines: Vec<String> = banner.loading.iter().map(fill).collect();
     let header_len = if chip.image.chip_id.is_some() { 24 } else { 8 };
     let mut at = start + header_len;
     for _ in 0..segments {
         let (address, len) = (word(at), word(at + 4));
-        lines.push(format!("load:{address:#010x},len:{len:#x}"));
+        let segment = banner
+            .segment
+            .replace("{address}", &format!("{address:#010x}"))
+            .replace("{len}", &format!("{len:#x}"))
+            .replace("{decimal_len}", &len.to_string());
+        lines.push(segment);
         at = match at.checked_add(8).and_then(|at| at.checked_add(len)) {
             Some(next) if next < flash.size() => next,
             _ => return Err(word(start)),
