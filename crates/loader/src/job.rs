@@ -2,21 +2,29 @@
 //! being compressed already.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use guru_chip::Chip;
 use guru_image::{Contents, FlashParameters, Form as ImageForm, Image, Outcome, patch};
 use guru_plan::{Form, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_floor, streams};
 
-use crate::compress::{Compressor, Work};
+use crate::compress::{Boards, Compressor, Work};
 use crate::digest::Placed;
 use crate::{Compress, Error, FilePart, FlashSizeOption, WriteRequest};
 
 /// A write that is being prepared while the port opens and the chip resets: its data are being
-/// compressed already.
-#[derive(Debug)]
+/// compressed already. Clones are the same write to other boards.
+#[derive(Debug, Clone)]
 pub struct WriteJob {
     pub(crate) request: WriteRequest,
-    pub(crate) prepared: Option<Prepared>,
+    pub(crate) pool: Pool,
+}
+
+/// What is prepared, for as many kinds of chip as there are; shared by all clones of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    boards: Boards,
+    prepared: Arc<Mutex<Vec<Arc<Prepared>>>>,
 }
 
 /// Targets and compression, as they are for one chip.
@@ -24,6 +32,8 @@ pub struct WriteJob {
 pub(crate) struct Prepared {
     pub chip: &'static Chip,
     pub parameters: FlashParameters,
+    /// Whether what is believed to be in flash counts.
+    compares: bool,
     pub targets: Vec<Target>,
     pub compressor: Compressor,
 }
@@ -93,7 +103,25 @@ impl WriteJob {
     ///
     /// [`Error::BadRequest`] for files that cannot be written together, [`Error::Source`] for
     /// files that cannot be read.
-    pub fn new(mut request: WriteRequest, named: Option<&'static Chip>) -> Result<Self, Error> {
+    pub fn new(request: WriteRequest, named: Option<&'static Chip>) -> Result<Self, Error> {
+        Self::begin(request, named, Boards::One)
+    }
+
+    /// As [`new`](Self::new), for several boards: each gets a clone, at the same time or later, and
+    /// what is prepared for one chip serves all that are alike.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn for_several(request: WriteRequest, named: Option<&'static Chip>) -> Result<Self, Error> {
+        Self::begin(request, named, Boards::Several)
+    }
+
+    fn begin(
+        mut request: WriteRequest,
+        named: Option<&'static Chip>,
+        boards: Boards,
+    ) -> Result<Self, Error> {
         check_files(&request.files)?;
         request.files.sort_by_key(|file| file.address);
         let chip = named.or_else(|| {
@@ -102,15 +130,44 @@ impl WriteJob {
                 .iter()
                 .find_map(|file| chip_of(&file.contents))
         });
-        let prepared = match chip {
-            Some(chip) => {
-                let parameters = parameters(chip, &request, None)?;
-                Some(Prepared::new(chip, &request, parameters)?)
-            }
-            None => None,
+        let pool = Pool {
+            boards,
+            prepared: Arc::default(),
         };
-        Ok(Self { request, prepared })
+        if let Some(chip) = chip {
+            pool.get(chip, &request, parameters(chip, &request, None)?)?;
+        }
+        Ok(Self { request, pool })
     }
+}
+
+impl Pool {
+    /// What was prepared for such a chip, or else is now. Others wait meanwhile: it is mostly theirs.
+    pub fn get(
+        &self,
+        chip: &'static Chip,
+        request: &WriteRequest,
+        parameters: FlashParameters,
+    ) -> Result<Arc<Prepared>, Error> {
+        let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let compares = compares(request);
+        let found = all.iter().find(|one| {
+            one.chip.id == chip.id && one.parameters == parameters && one.compares == compares
+        });
+        if let Some(found) = found {
+            return Ok(Arc::clone(found));
+        }
+        if self.boards == Boards::One {
+            all.clear();
+        }
+        let made = Arc::new(Prepared::new(chip, request, parameters, self.boards)?);
+        all.push(Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+fn compares(request: &WriteRequest) -> bool {
+    request.files.iter().any(|file| file.previous.is_some())
 }
 
 /// The chip that an image at the start of a file names.
@@ -141,10 +198,11 @@ pub(crate) fn parameters(
 }
 
 impl Prepared {
-    pub fn new(
+    fn new(
         chip: &'static Chip,
         request: &WriteRequest,
         parameters: FlashParameters,
+        boards: Boards,
     ) -> Result<Self, Error> {
         let compress = request.compress == Compress::Auto;
         let rules = StreamRules::new(chip, compress);
@@ -157,8 +215,9 @@ impl Prepared {
         Ok(Self {
             chip,
             parameters,
+            compares: compares(request),
             targets,
-            compressor: Compressor::start(work),
+            compressor: Compressor::start(work, boards),
         })
     }
 }

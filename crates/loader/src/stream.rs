@@ -9,6 +9,7 @@ use guru_plan::{Form, SECTOR, Stream, erase_request, sector_floor};
 use guru_wire::{Begin, Command, ErrorCode, Opcode};
 
 use crate::channel::Fault;
+use crate::compress::Packed;
 use crate::digest::Placed;
 use crate::progress::Meter;
 use crate::{Error, Event, Notice, Observer, Session, UsbMode};
@@ -41,7 +42,7 @@ pub(crate) struct Payload<'a> {
     /// The contents.
     pub placed: Placed<'a>,
     /// The zlib stream of the whole stream, if it goes compressed.
-    pub packed: Option<Vec<u8>>,
+    pub packed: Option<Packed>,
     /// Whether the chip shall encrypt.
     pub encrypt: bool,
 }
@@ -52,7 +53,7 @@ struct Sending<'a> {
     /// Largest block, in bytes.
     block: u32,
     placed: Placed<'a>,
-    packed: Option<Vec<u8>>,
+    packed: Option<Packed>,
     encrypt: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Files into flash: checks, streams, proof.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use guru_image::{Compatibility, FlashParameters, Outcome, compatibility};
 use guru_link::Link;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::compress::Compressor;
 use crate::digest::Placed;
 use crate::event::Step;
-use crate::job::{Planned, Prepared, Target, WriteJob, parameters};
+use crate::job::{Planned, Pool, Prepared, Target, WriteJob, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
 use crate::{Error, Event, Notice, Observer, Session, Skip, Verify, WriteRequest};
@@ -53,10 +54,7 @@ impl<L: Link> Session<L> {
         job: WriteJob,
         observer: &mut dyn Observer,
     ) -> Result<WriteReport, Error> {
-        let WriteJob {
-            mut request,
-            mut prepared,
-        } = job;
+        let WriteJob { mut request, pool } = job;
         if let Some(reason) = self.cannot_compare(&request) {
             let mut ignored = |option| {
                 let reason = reason.to_owned();
@@ -72,7 +70,6 @@ impl<L: Link> Session<L> {
                     .files
                     .iter_mut()
                     .for_each(|file| file.previous = None);
-                prepared = None;
             }
         }
         self.check_security(&request).await?;
@@ -101,8 +98,8 @@ impl<L: Link> Session<L> {
                 });
             }
         }
-        let mut prepared = self
-            .prepare(&request, prepared, flash.detected, observer)
+        let prepared = self
+            .prepare(&request, &pool, flash.detected, observer)
             .await?;
         let guard = if request.guard {
             let ranges: Vec<Range<u32>> = prepared.targets.iter().map(Target::range).collect();
@@ -131,7 +128,7 @@ impl<L: Link> Session<L> {
         let mut report = WriteReport { files: Vec::new() };
         for target in &prepared.targets {
             let file = self
-                .write_file(target, &mut prepared.compressor, &request, files, observer)
+                .write_file(target, &prepared.compressor, &request, files, observer)
                 .await?;
             report.files.push(file);
         }
@@ -209,14 +206,14 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
-    /// Takes the preparation that was made while the chip was reset, if it is still right.
+    /// The files as they are for this chip: mostly as they were prepared while it was reset.
     async fn prepare(
         &mut self,
         request: &WriteRequest,
-        prepared: Option<Prepared>,
+        pool: &Pool,
         detected: Option<u64>,
         observer: &mut dyn Observer,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<Arc<Prepared>, Error> {
         let label = detected
             .and_then(|bytes| u32::try_from(bytes).ok())
             .and_then(|bytes| self.chip.flash.size_by_bytes(bytes));
@@ -225,22 +222,13 @@ impl<L: Link> Session<L> {
             observer.event(Event::Notice(Notice::HeaderKept));
             parameters = FlashParameters::default();
         }
-        match prepared {
-            Some(prepared)
-                if prepared.chip.id == self.chip.id
-                    && prepared.parameters == parameters
-                    && !self.device.secure_download =>
-            {
-                Ok(prepared)
-            }
-            _ => Prepared::new(self.chip, request, parameters),
-        }
+        pool.get(self.chip, request, parameters)
     }
 
     async fn write_file(
         &mut self,
         target: &Target,
-        compressor: &mut Compressor,
+        compressor: &Compressor,
         request: &WriteRequest,
         files: usize,
         observer: &mut dyn Observer,
