@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 use crate::context::Context;
 use crate::error::Error;
 use crate::globals::Globals;
+use crate::many::BoardsArgs;
 
 /// Flashes and inspects Espressif chips.
 ///
@@ -72,6 +73,10 @@ pub enum Command {
 impl Command {
     /// Does it.
     pub fn run(self, context: &mut Context) -> Result<(), Error> {
+        if context.globals.port.len() > 1 && self.boards().is_none() {
+            let text = "this command takes one port, and several were named";
+            return Err(Error::Usage(text.to_owned()));
+        }
         match self {
             Self::WriteFlash(command) => command.run(context),
             Self::ReadFlash(command) => command.run(context),
@@ -86,6 +91,20 @@ impl Command {
             Self::Version(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),
+        }
+    }
+
+    /// Which boards it works on, if it can do so on several.
+    fn boards(&self) -> Option<&BoardsArgs> {
+        match self {
+            Self::WriteFlash(command) => Some(&command.boards),
+            Self::VerifyFlash(command) => Some(&command.boards),
+            Self::EraseFlash(command) => Some(&command.boards),
+            Self::EraseRegion(command) => Some(&command.boards),
+            Self::FlashId(command) => Some(&command.boards),
+            Self::ChipId(command) => Some(&command.boards),
+            Self::ReadMac(command) => Some(&command.boards),
+            _ => None,
         }
     }
 

@@ -43,4 +43,17 @@ impl Context {
             screen,
         }
     }
+
+    /// The same for one board of several.
+    pub fn for_board(&self, port: String, screen: Box<dyn Screen>) -> Self {
+        let mut globals = self.globals.clone();
+        globals.port = vec![port];
+        Self {
+            mode: self.mode,
+            globals,
+            config: self.config.clone(),
+            cancel: self.cancel.clone(),
+            screen,
+        }
+    }
 }

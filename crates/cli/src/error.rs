@@ -25,6 +25,9 @@ pub mod exit {
     pub const DIFFERENT: u8 = 3;
     /// A security feature, or what the chip and its mode can do, forbids it.
     pub const FORBIDDEN: u8 = 4;
+    /// Of several boards some failed: this much and their number, up to 25. Shells use 126 and more
+    /// for themselves.
+    pub const BOARDS: u8 = 100;
     /// Stopped by Ctrl-C.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -87,6 +90,22 @@ pub enum Error {
     NoPort {
         /// Ports that were tried.
         tried: usize,
+    },
+    /// Some of several boards failed.
+    #[error("{} of {boards} boards failed: {}", failed.len(), failed.join(", "))]
+    Boards {
+        /// Their ports.
+        failed: Vec<String>,
+        /// Boards in all.
+        boards: usize,
+    },
+    /// A list of ports cannot be read.
+    #[error("cannot read the list of ports '{}'", path.display())]
+    PortList {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A file cannot be made or written.
     #[error("cannot write '{}'", path.display())]
@@ -172,18 +191,21 @@ pub enum Kind {
     Output,
     /// The user asked to stop.
     Interrupted,
+    /// Some of several boards failed.
+    Boards,
     /// Something that should not happen.
     Unexpected,
 }
 
 impl Kind {
-    /// The exit code of the program `guru`.
-    pub fn exit_code(self) -> u8 {
+    /// The exit code of the program `guru`; [`Error::exit_code`] adds the number of boards.
+    fn exit_code(self) -> u8 {
         match self {
             Self::Usage | Self::Port | Self::Connect | Self::Device | Self::File => exit::REFUSED,
             Self::Link | Self::Output | Self::Unexpected => exit::FAILURE,
             Self::Verify => exit::DIFFERENT,
             Self::Forbidden => exit::FORBIDDEN,
+            Self::Boards => exit::BOARDS,
             Self::Interrupted => exit::INTERRUPTED,
         }
     }
@@ -198,6 +220,15 @@ impl Kind {
 }
 
 impl Error {
+    /// The exit code of the program `guru`.
+    pub fn exit_code(&self) -> u8 {
+        let code = self.kind().exit_code();
+        match self {
+            Self::Boards { failed, .. } => code + failed.len().clamp(1, 25) as u8,
+            _ => code,
+        }
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
         match self {
@@ -213,6 +244,8 @@ impl Error {
             Self::Firmware(FirmwareError::Read(_)) | Self::Output { .. } => Kind::File,
             Self::Firmware(_) => Kind::Usage,
             Self::NoPort { .. } => Kind::Connect,
+            Self::Boards { .. } => Kind::Boards,
+            Self::PortList { .. } => Kind::File,
             Self::Interrupted { .. } => Kind::Interrupted,
             Self::Unexpected { .. } => Kind::Unexpected,
             Self::Session(LoaderError::Link(LinkError::Lost(_) | LinkError::Io(_))) => Kind::Link,
@@ -327,7 +360,7 @@ mod tests {
             }
             .into(),
         ] {
-            assert_eq!(error.kind().exit_code(), exit::REFUSED, "{error:?}");
+            assert_eq!(error.exit_code(), exit::REFUSED, "{error:?}");
             assert_eq!(error.kind().old_exit_code(), exit::REFUSED, "{error:?}");
         }
     }
@@ -341,13 +374,25 @@ mod tests {
             files: 1,
         }
         .into();
-        assert_eq!(differs.kind().exit_code(), exit::DIFFERENT);
+        assert_eq!(differs.exit_code(), exit::DIFFERENT);
         assert_eq!(differs.kind().old_exit_code(), exit::REFUSED);
         let interrupted = Error::Interrupted {
             state: String::new(),
         };
-        assert_eq!(interrupted.kind().exit_code(), exit::INTERRUPTED);
+        assert_eq!(interrupted.exit_code(), exit::INTERRUPTED);
         assert_eq!(interrupted.kind().old_exit_code(), exit::REFUSED);
+    }
+
+    #[test]
+    fn the_exit_code_counts_boards_that_failed() {
+        for (failed, code) in [(1, 101), (3, 103), (25, 125), (26, 125), (1000, 125)] {
+            let error = Error::Boards {
+                failed: vec!["p".to_owned(); failed],
+                boards: 1000,
+            };
+            assert_eq!(error.exit_code(), code);
+            assert_eq!(error.kind(), Kind::Boards);
+        }
     }
 
     #[test]

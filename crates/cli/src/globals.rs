@@ -35,7 +35,7 @@ pub struct Globals {
         env = "ESPTOOL_PORT",
         hide_env_values = true
     )]
-    pub port: Option<String>,
+    pub port: Vec<String>,
 
     /// Baud rate; the highest that the adapter is safe at without it
     #[arg(short, long, global = true, env = "ESPTOOL_BAUD", hide_env_values = true, value_parser = baud)]

@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod globals;
 mod interrupt;
+mod many;
 mod part_file;
 mod port;
 mod program;

@@ -102,7 +102,7 @@ fn open_attempts(context: &mut Context) -> Result<u32, Error> {
         Err(_) => context.config.open_port_attempts.unwrap_or(1),
     };
     let globals = &context.globals;
-    if attempts != 1 && (globals.port.is_none() || globals.chip.named().is_none()) {
+    if attempts != 1 && (globals.port.is_empty() || globals.chip.named().is_none()) {
         context.screen.message(&Message::Warning {
             text: "ESPTOOL_OPEN_PORT_ATTEMPTS (open_port_attempts) counts only together with \
                    --port and --chip"

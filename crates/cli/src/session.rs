@@ -110,7 +110,7 @@ fn observer(screen: &mut dyn Screen) -> impl FnMut(Event) + '_ {
 
 /// Connects at the named port, or at the first one with a chip that answers.
 fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
-    if let Some(name) = context.globals.port.clone() {
+    if let Some(name) = context.globals.port.first().cloned() {
         return connect_at(context, &name);
     }
     let names = port::candidates(&context.globals.port_filter);

@@ -8,6 +8,7 @@ mod text;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use guru_loader::{Event, ExtendedMac, FlashInfo, WriteReport};
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub fn data(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Shows what happens.
-pub trait Screen {
+pub trait Screen: Send {
     /// Something happened in a session with a chip.
     fn event(&mut self, event: &Event);
 
@@ -44,6 +45,15 @@ pub trait Screen {
 
     /// The program ends. Returns its exit code.
     fn end(&mut self, outcome: Result<(), &Error>) -> u8;
+
+    /// Something happened in the session with one of several boards.
+    fn board_event(&mut self, _board: &str, _event: &Event) {}
+
+    /// Something happened around the session with one of several boards.
+    fn board_message(&mut self, _board: &str, _message: &Message) {}
+
+    /// One of several boards is done.
+    fn board_ended(&mut self, _board: &BoardReport) {}
 }
 
 /// How much is told.
@@ -109,6 +119,8 @@ pub enum Message {
     },
     /// The chip is connected; its command begins.
     Ready,
+    /// New boards are waited for.
+    WaitingForBoards,
     /// Something good to know.
     Note {
         /// What.
@@ -153,6 +165,11 @@ pub struct Addresses {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Report {
+    /// Any command on several boards.
+    Boards {
+        /// Each board, in the order in which they began.
+        boards: Vec<BoardReport>,
+    },
     /// `chip-id`.
     ChipId {
         /// The number, where the chip has one.
@@ -200,6 +217,44 @@ pub enum Report {
     },
     /// `write-flash`.
     WriteFlash(WriteReport),
+}
+
+/// What became of one of several boards.
+#[derive(Debug, Clone, Serialize)]
+pub struct BoardReport {
+    /// Its port.
+    pub port: String,
+    /// Its chip, when it answered.
+    pub chip: Option<&'static str>,
+    /// Its MAC, where that can be read.
+    pub mac: Option<String>,
+    /// What was done or found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Report>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<Error>>,
+    /// Time that it took.
+    pub seconds: f64,
+}
+
+impl BoardReport {
+    /// Of a board of which nothing is known yet.
+    pub fn new(port: String) -> Self {
+        Self {
+            port,
+            chip: None,
+            mac: None,
+            seconds: 0.0,
+            result: None,
+            error: None,
+        }
+    }
+
+    /// Whether it was stopped by Ctrl-C.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.error.as_deref(), Some(Error::Interrupted { .. }))
+    }
 }
 
 /// A port in the list of `ports`.

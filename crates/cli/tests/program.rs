@@ -7,6 +7,9 @@
     reason = "a test fails where something is not as it should be"
 )]
 
+#[path = "program/boards.rs"]
+mod boards;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -33,7 +33,8 @@ const PROGRESS: [&str; 7] = [
 ];
 
 /// What stands between these is open.
-const OPEN: [(&str, &str); 10] = [
+const OPEN: [(&str, &str); 11] = [
+    ("done, after ", " s"),
     ("Baud rate  ", ""),
     ("ing-baud\",\"baud\":", "}"),
     ("baud-changed\",\"baud\":", "}"),

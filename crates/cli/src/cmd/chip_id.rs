@@ -4,6 +4,7 @@ use guru_loader::{Event, Notice};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::many::{self, BoardsArgs};
 use crate::session;
 use crate::ui::Report;
 
@@ -11,11 +12,14 @@ use crate::ui::Report;
 ///
 /// Later chips have none; their MAC is shown instead.
 #[derive(Debug, Args)]
-pub struct ChipId {}
+pub struct ChipId {
+    #[command(flatten)]
+    pub boards: BoardsArgs,
+}
 
 impl ChipId {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
-        session::with_device(context, |device, observer| {
+        many::with_devices(context, &self.boards, |device, observer| {
             let chip_id = block_on(device.chip_id())?;
             if chip_id.is_none() {
                 let chip = device.chip().name;

@@ -4,7 +4,7 @@ use guru_link::block_on;
 use super::flash::PinArgs;
 use crate::context::Context;
 use crate::error::Error;
-use crate::session;
+use crate::many::{self, BoardsArgs};
 use crate::ui::Report;
 
 /// Erase the whole flash
@@ -21,12 +21,15 @@ pub struct EraseFlash {
 
     #[command(flatten)]
     pins: PinArgs,
+
+    #[command(flatten)]
+    pub boards: BoardsArgs,
 }
 
 impl EraseFlash {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         let flash = self.pins.options();
-        session::with_device(context, |device, observer| {
+        many::with_devices(context, &self.boards, |device, observer| {
             block_on(device.erase_flash(&flash, self.force, observer))?;
             Ok(Report::EraseFlash)
         })

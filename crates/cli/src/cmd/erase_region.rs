@@ -6,6 +6,7 @@ use super::flash::PinArgs;
 use crate::args::{self, Size};
 use crate::context::Context;
 use crate::error::Error;
+use crate::many::{self, BoardsArgs};
 use crate::session;
 use crate::ui::Report;
 
@@ -35,6 +36,9 @@ pub struct EraseRegion {
 
     #[command(flatten)]
     pins: PinArgs,
+
+    #[command(flatten)]
+    pub boards: BoardsArgs,
 }
 
 impl EraseRegion {
@@ -59,7 +63,7 @@ impl EraseRegion {
         };
         let mut flash = self.pins.options();
         flash.size = FlashSizeOption::Detect;
-        session::with_device(context, |device, observer| {
+        many::with_devices(context, &self.boards, |device, observer| {
             block_on(device.erase_region(&flash, region, self.force, observer))?;
             Ok(Report::EraseRegion {
                 address: self.address,

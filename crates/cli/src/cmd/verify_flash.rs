@@ -8,7 +8,7 @@ use super::flash::{FlashArgs, HeaderArgs};
 use crate::context::Context;
 use crate::error::Error;
 use crate::files;
-use crate::session;
+use crate::many::{self, BoardsArgs};
 use crate::ui::Report;
 
 /// Compare flash with files
@@ -34,6 +34,9 @@ pub struct VerifyFlash {
 
     #[command(flatten)]
     flash: FlashArgs,
+
+    #[command(flatten)]
+    pub boards: BoardsArgs,
 }
 
 impl VerifyFlash {
@@ -43,7 +46,7 @@ impl VerifyFlash {
         let files = files::open(&self.files, false)?;
         files::check(&files, chip, &flash.size)?;
         let (mode, frequency) = self.header.parameters();
-        let report = Report::VerifyFlash { files: files.len() };
+        let count = files.len();
         let request = VerifyRequest {
             files,
             flash,
@@ -51,9 +54,9 @@ impl VerifyFlash {
             frequency,
             diff: self.diff,
         };
-        session::with_device(context, |device, observer| {
-            block_on(device.verify_flash(request, observer))?;
-            Ok(report)
+        many::with_devices(context, &self.boards, |device, observer| {
+            block_on(device.verify_flash(request.clone(), observer))?;
+            Ok(Report::VerifyFlash { files: count })
         })
     }
 }

@@ -8,7 +8,7 @@ use super::flash::{FlashArgs, HeaderArgs};
 use crate::context::{Context, Mode};
 use crate::error::Error;
 use crate::files;
-use crate::session;
+use crate::many::{self, BoardsArgs, Which};
 use crate::ui::Report;
 
 /// Write files to flash
@@ -26,6 +26,13 @@ use crate::ui::Report;
 /// Before anything is erased it is checked that the files fit into the flash, do not overlap, and
 /// that an image at the bootloader's place is for this chip and revision. --force overrides that,
 /// and the guards for chips with secure boot or flash encryption.
+///
+/// Several boards are written to at the same time when several --port, or --all, say so; with
+/// --loop one after the other as they are plugged in. Each succeeds or fails by itself, and the exit
+/// code is 100 and the number of those that failed:
+///
+///     guru write-flash --port /dev/ttyUSB0 --port /dev/ttyUSB1 0x0 firmware.bin
+///     guru write-flash --loop --port-filter vid=0x303A 0x0 firmware.bin
 ///
 /// On Ctrl-C it is said which range of the flash may be partly written.
 #[derive(Debug, Args)]
@@ -106,6 +113,9 @@ pub struct WriteFlash {
 
     #[command(flatten)]
     flash: FlashArgs,
+
+    #[command(flatten)]
+    pub boards: BoardsArgs,
 }
 
 impl WriteFlash {
@@ -145,9 +155,12 @@ impl WriteFlash {
             guard: self.guard,
         };
         // Compression begins now and goes on while the port opens and the chip resets.
-        let job = WriteJob::new(request, chip)?;
-        session::with_device(context, |device, observer| {
-            let report = block_on(device.write_flash(job, observer))?;
+        let job = match self.boards.which(&context.globals)? {
+            Which::One => WriteJob::new(request, chip)?,
+            _ => WriteJob::for_several(request, chip)?,
+        };
+        many::with_devices(context, &self.boards, |device, observer| {
+            let report = block_on(device.write_flash(job.clone(), observer))?;
             Ok(Report::WriteFlash(report))
         })
     }

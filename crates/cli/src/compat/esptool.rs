@@ -4,7 +4,7 @@ use clap::Parser;
 use guru_loader::{After, Before};
 
 use super::arguments;
-use super::click::{self, Parsed};
+use super::click::{self, Opt, Parsed, Takes};
 use super::commands::{self, COMMANDS, GROUP, NOT_YET};
 use super::screen::{Job, Lines, Screen};
 use crate::cmd::Cli;
@@ -168,9 +168,17 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
         word.push(value);
         word
     };
-    for (name, value) in &group.options {
+    // Of an option that takes one value the last one counts.
+    let overridden = |all: &[Opt], options: &[(&'static str, Option<OsString>)], at: usize| {
+        let (name, _) = options[at];
+        let mut known = all.iter();
+        let one = known.any(|opt| opt.long == name && matches!(opt.takes, Takes::One(_)));
+        one && options.iter().skip(at + 1).any(|(later, _)| *later == name)
+    };
+    for (at, (name, value)) in group.options.iter().enumerate() {
         match (*name, value) {
             ("--stub-version", _) => {}
+            _ if overridden(&GROUP, &group.options, at) => {}
             (name, Some(value)) => words.push(joined(name, value)),
             (name, None) => {
                 let word = OsString::from(format!("--{}", own_name(name)));
@@ -184,9 +192,10 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
         words.push("--baud=115200".into());
     }
     words.push(command.name.into());
-    for (name, value) in &parsed.options {
+    for (at, (name, value)) in parsed.options.iter().enumerate() {
         match (*name, value) {
             ("--flash-type" | "--nand-end-address", _) => {}
+            _ if overridden(command.options, &parsed.options, at) => {}
             // Given twice, it counts once.
             (name, None) if words.iter().any(|word| word == name) => {}
             (name, Some(value)) => words.push(joined(name, value)),
@@ -312,7 +321,7 @@ fn command_help(command: &click::Command) -> String {
 }
 
 /// Options with the help of ours of the same name.
-fn options_help(options: &[click::Opt], command: Option<&str>) -> String {
+fn options_help(options: &[Opt], command: Option<&str>) -> String {
     let program = <Cli as clap::CommandFactory>::command();
     let own = command.map_or(Some(&program), |name| program.find_subcommand(name));
     let mut text = String::new();
@@ -461,6 +470,18 @@ mod tests {
         );
         translated("--port-filter vid=0x303A pid=0x1001 --connect-attempts -1 read_flash 0 ALL x");
         translated("write-flash --diff-with a skip -- 0 a 0x1000 b");
+        assert_eq!(
+            translated("-p a --port-filter vid=1 -p b --port-filter pid=2 --port c flash-id"),
+            [
+                "guru",
+                "--port-filter=vid=1",
+                "--port-filter=pid=2",
+                "--port=c",
+                "--baud=115200",
+                "flash-id",
+                "--"
+            ]
+        );
         translated("--stub-version 2 --no-stub verify-flash -d -ft nor 0 a");
     }
 

@@ -1,8 +1,8 @@
 use guru_loader::Event;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
-use super::{Message, Out, Report, Screen, Stream, Verbosity};
+use super::{BoardReport, Message, Out, Report, Screen, Stream, Verbosity};
 use crate::error::Error;
 
 /// One JSON object a line on standard output: events as they come, the result or the error last.
@@ -20,6 +20,12 @@ impl Json {
             verbosity,
             report: None,
         }
+    }
+
+    /// What happened with one of several boards.
+    fn board_line(&mut self, board: &str, mut value: Value) {
+        value["port"] = board.into();
+        self.line(&value);
     }
 
     fn line(&mut self, value: &impl Serialize) {
@@ -48,6 +54,29 @@ impl Screen for Json {
         self.report = Some(report);
     }
 
+    fn board_event(&mut self, board: &str, event: &Event) {
+        if self.verbosity > Verbosity::Quiet {
+            self.board_line(board, event_value(event));
+        }
+    }
+
+    fn board_message(&mut self, board: &str, message: &Message) {
+        if self.verbosity > Verbosity::Quiet {
+            let value = serde_json::to_value(message).unwrap_or_default();
+            self.board_line(board, value);
+        }
+    }
+
+    fn board_ended(&mut self, board: &BoardReport) {
+        let mut value = json!({ "event": "board" });
+        if let (Value::Object(all), Ok(Value::Object(fields))) =
+            (&mut value, serde_json::to_value(board))
+        {
+            all.extend(fields);
+        }
+        self.line(&value);
+    }
+
     fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
         match outcome {
             Ok(()) => {
@@ -56,8 +85,13 @@ impl Screen for Json {
                 crate::error::exit::SUCCESS
             }
             Err(error) => {
-                self.line(&error_value(error));
-                error.kind().exit_code()
+                let mut value = error_value(error);
+                // Those that failed are named beside those that did not.
+                if let Some(report @ Report::Boards { .. }) = &self.report {
+                    value["result"] = serde_json::to_value(report).unwrap_or_default();
+                }
+                self.line(&value);
+                error.exit_code()
             }
         }
     }
@@ -90,17 +124,19 @@ pub(super) fn event_value(event: &Event) -> Value {
 
 /// An error as the last object of the output.
 pub(super) fn error_value(error: &Error) -> Value {
-    let mut fields = Map::new();
-    let kind = error.kind();
-    fields.insert(
-        "kind".to_owned(),
-        serde_json::to_value(kind).unwrap_or_default(),
-    );
-    fields.insert("message".to_owned(), error.to_string().into());
-    fields.insert("causes".to_owned(), error.causes().into());
-    fields.insert("hints".to_owned(), error.hints().into());
-    fields.insert("exit_code".to_owned(), kind.exit_code().into());
-    json!({ "error": fields })
+    json!({ "error": error })
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(Some(5))?;
+        fields.serialize_entry("kind", &self.kind())?;
+        fields.serialize_entry("message", &self.to_string())?;
+        fields.serialize_entry("causes", &self.causes())?;
+        fields.serialize_entry("hints", &self.hints())?;
+        fields.serialize_entry("exit_code", &self.exit_code())?;
+        fields.end()
+    }
 }
 
 fn seconds(duration: &Value) -> Value {

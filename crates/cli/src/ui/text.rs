@@ -1,10 +1,11 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Proof, Severity, Step};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Style;
-use super::{Message, Out, PortLine, Report, Screen, Stream, Verbosity, escape};
+use super::{BoardReport, Message, Out, PortLine, Report, Screen, Stream, Verbosity, escape};
 use crate::error::{Error, exit};
 
 /// Text for people: a progress bar on a terminal, plain lines elsewhere.
@@ -17,6 +18,11 @@ pub struct Text {
     /// Step of the present plain progress lines and the tenth that was told last.
     told: Option<(Step, u64)>,
     warned: Vec<String>,
+    /// Set where this shows one of several boards.
+    board: Option<String>,
+    /// The bars of several boards.
+    bars: MultiProgress,
+    boards: HashMap<String, Self>,
 }
 
 impl Text {
@@ -31,13 +37,61 @@ impl Text {
             bar: None,
             told: None,
             warned: Vec::new(),
+            board: None,
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
+            boards: HashMap::new(),
         }
     }
 
+    /// What shows one of several boards: its name before each line, a bar that stays, and without
+    /// `--verbose` only what it is, what it warns of and how it ends.
+    fn of_board(&mut self, board: &str) -> &mut Self {
+        let (verbosity, progress) = (self.verbosity, self.progress);
+        let bars = &self.bars;
+        self.boards.entry(board.to_owned()).or_insert_with(|| Self {
+            board: Some(board.to_owned()),
+            bars: bars.clone(),
+            ..Self::new(Stream::Stdout, verbosity, progress)
+        })
+    }
+
+    fn put(&mut self, text: &str) {
+        put(&mut self.out, self.board.as_deref(), &self.bars, text);
+    }
+
+    fn put_error(&mut self, text: &str) {
+        put(&mut self.err, self.board.as_deref(), &self.bars, text);
+    }
+
+    /// The bar of one of several boards, which stays to the board's end.
+    fn board_bar(&mut self, state: &str, done: u64, total: u64) {
+        let Some(board) = self.board.as_deref() else {
+            return;
+        };
+        if !self.out.is_terminal() || !self.progress || self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let (_, bar) = self.bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} % {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> ");
+            let bar = self.bars.add(ProgressBar::new(total)).with_style(style);
+            bar.set_prefix(escape(board).into_owned());
+            (Step::Write, bar)
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(state.to_owned());
+    }
+
     fn line(&mut self, text: &str) {
-        if self.verbosity > Verbosity::Quiet {
+        let least = match self.board {
+            None => Verbosity::Normal,
+            Some(_) => Verbosity::Verbose,
+        };
+        if self.verbosity >= least {
             self.end_bar();
-            self.out.line(text);
+            self.put(text);
         }
     }
 
@@ -56,16 +110,20 @@ impl Text {
         if self.verbosity > Verbosity::Quiet {
             self.end_bar();
             let label = self.err.paint(Style::Warning, "warning:");
-            self.err.line(&format!("{label} {text}"));
+            self.put_error(&format!("{label} {text}"));
         }
     }
 
     fn result(&mut self, text: &str) {
         self.end_bar();
-        self.out.line(text);
+        self.put(text);
     }
 
     fn end_bar(&mut self) {
+        // A board's bar stays.
+        if self.board.is_some() {
+            return;
+        }
         if let Some((_, bar)) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -77,6 +135,10 @@ impl Text {
             return;
         }
         let total = progress.total.max(1);
+        if self.board.is_some() {
+            self.board_bar(verb(progress.step), progress.done, total);
+            return;
+        }
         if self.out.is_terminal() {
             let ended = self
                 .bar
@@ -110,8 +172,26 @@ impl Text {
         ));
     }
 
+    fn failure(&mut self, error: &Error) {
+        let label = self.err.paint(Style::Error, "error:");
+        self.put_error(&format!("{label} {}", escape(&error.to_string())));
+        for cause in error.causes() {
+            self.put_error(&format!("  caused by: {}", escape(&cause)));
+        }
+        for hint in error.hints() {
+            let label = self.err.paint(Style::Note, "hint:");
+            self.put_error(&format!("  {label} {}", escape(&hint)));
+        }
+    }
+
     fn connected(&mut self, device: &DeviceInfo) {
         let what = device.description.as_deref().unwrap_or(device.chip);
+        if self.board.is_some() && self.verbosity == Verbosity::Normal {
+            let mac = device.mac.as_deref().unwrap_or("unknown");
+            self.put(&escape(&format!("{what}, MAC {mac}")));
+            self.board_bar("connected", 0, 1);
+            return;
+        }
         let what = self.out.paint(Style::Strong, &escape(what));
         self.line(&format!("{what} on {}", escape(&device.port)));
         if device.secure_download {
@@ -384,7 +464,9 @@ impl Screen for Text {
                     "{count} serial ports are tried, the likeliest first."
                 )),
             },
-            Message::OpeningPort { .. } | Message::Ready => {}
+            Message::OpeningPort { .. } => self.board_bar("connecting", 0, 1),
+            Message::Ready => {}
+            Message::WaitingForBoards => self.line("Waiting for boards; Ctrl-C ends."),
             Message::OpenFailed {
                 reason, attempt, ..
             } => {
@@ -466,6 +548,11 @@ impl Screen for Text {
                 let what = if files == 1 { "the file" } else { "all files" };
                 self.line(&format!("The flash holds {what}."));
             }
+            Report::Boards { boards } => {
+                let failed = boards.iter().filter(|board| board.error.is_some()).count();
+                let done = boards.len() - failed;
+                self.line(&format!("{done} of {} boards are done.", boards.len()));
+            }
             Report::EraseFlash
             | Report::EraseRegion { .. }
             | Report::ReadFlash { .. }
@@ -479,17 +566,47 @@ impl Screen for Text {
         let Err(error) = outcome else {
             return exit::SUCCESS;
         };
-        let label = self.err.paint(Style::Error, "error:");
-        self.err
-            .line(&format!("{label} {}", escape(&error.to_string())));
-        for cause in error.causes() {
-            self.err.line(&format!("  caused by: {}", escape(&cause)));
+        self.failure(error);
+        error.exit_code()
+    }
+
+    fn board_event(&mut self, board: &str, event: &Event) {
+        self.of_board(board).event(event);
+    }
+
+    fn board_message(&mut self, board: &str, message: &Message) {
+        self.of_board(board).message(message);
+    }
+
+    fn board_ended(&mut self, board: &BoardReport) {
+        let Some(mut text) = self.boards.remove(&board.port) else {
+            return;
+        };
+        if let Some((_, bar)) = text.bar.take() {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
         }
-        for hint in error.hints() {
-            let label = self.err.paint(Style::Note, "hint:");
-            self.err.line(&format!("  {label} {}", escape(&hint)));
+        match (&board.error, &board.result) {
+            (Some(error), _) => text.failure(error),
+            (None, Some(result)) => {
+                text.report(result.clone());
+                if self.verbosity > Verbosity::Quiet {
+                    text.put(&format!("done, after {:.1} s", board.seconds));
+                }
+            }
+            (None, None) => {}
         }
-        error.kind().exit_code()
+    }
+}
+
+/// Writes a line, past the bars of several boards.
+fn put(out: &mut Out, board: Option<&str>, bars: &MultiProgress, text: &str) {
+    match board {
+        None => out.line(text),
+        Some(board) => {
+            let line = format!("{}: {}", escape(board), text.trim_start());
+            bars.suspend(|| out.line(&line));
+        }
     }
 }
 
