@@ -16,9 +16,15 @@ pub(crate) const BLOCK: usize = 16;
 /// A key, and with it the strength.
 pub(crate) enum Xts {
     /// XTS-AES-128.
-    Aes128 { data: Aes128, tweak: Aes128 },
+    Aes128 {
+        data: Box<Aes128>,
+        tweak: Box<Aes128>,
+    },
     /// XTS-AES-256.
-    Aes256 { data: Aes256, tweak: Aes256 },
+    Aes256 {
+        data: Box<Aes256>,
+        tweak: Box<Aes256>,
+    },
 }
 
 impl Xts {
@@ -26,16 +32,16 @@ impl Xts {
     pub fn with_128(key: &[u8; 32]) -> Self {
         let (data, tweak) = key.split_at(16);
         Self::Aes128 {
-            data: Aes128::new(GenericArray::from_slice(data)),
-            tweak: Aes128::new(GenericArray::from_slice(tweak)),
+            data: Box::new(Aes128::new(GenericArray::from_slice(data))),
+            tweak: Box::new(Aes128::new(GenericArray::from_slice(tweak))),
         }
     }
 
     /// XTS-AES-256 with the two halves of a key of 64 bytes, as its file holds them.
     pub fn with_256(first: &[u8; 32], second: &[u8; 32]) -> Self {
         Self::Aes256 {
-            data: Aes256::new(GenericArray::from_slice(first)),
-            tweak: Aes256::new(GenericArray::from_slice(second)),
+            data: Box::new(Aes256::new(GenericArray::from_slice(first))),
+            tweak: Box::new(Aes256::new(GenericArray::from_slice(second))),
         }
     }
 
@@ -85,7 +91,7 @@ impl Xts {
         for _ in 0..(UNIT - 1 - address % UNIT) / BLOCK as u32 {
             // Times x in GF(2^128).
             let carry = tweak >> 127;
-            tweak = tweak << 1 ^ carry * 0x87;
+            tweak = (tweak << 1) ^ (carry * 0x87);
         }
         tweak.to_le_bytes()
     }

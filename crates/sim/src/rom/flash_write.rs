@@ -145,7 +145,7 @@ impl FlashWrite {
         driver.spend(Duration::from_nanos(COPY_NS * data.len() as u64));
         let at = self.raw.address;
         if let Some(key) = &self.key {
-            if (at as usize | data.len()) % BLOCK != 0 {
+            if !(at as usize | data.len()).is_multiple_of(BLOCK) {
                 return Err(PARAMETER.into());
             }
             let mut data = data.to_vec();
