@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::bits::{Bits, Blocks, Runs};
 use super::schema::{
-    Chip, Crystal, Detection, Feature, Field, FullField, Quirk, Rule, SecurityInfo,
+    Assumed, Chip, Crystal, Detection, Feature, Field, FullField, Quirk, Rule, SecurityInfo,
 };
 
 /// Checks one entry by itself; `id` is the name of its file.
@@ -327,6 +327,20 @@ impl Check<'_> {
                     "crystal.estimated.choices",
                     "must be ascending",
                 );
+                let key = "crystal.estimated.assumed";
+                let assumed = match &estimate.assumed {
+                    None => None,
+                    Some(Assumed::Always(mhz)) => Some(mhz),
+                    Some(Assumed::Register(register)) => {
+                        self.one(key, Some(&register.bits));
+                        Some(&register.usual)
+                    }
+                };
+                self.require(
+                    assumed.is_none_or(|mhz| estimate.choices.contains(mhz)),
+                    key,
+                    "is not among choices",
+                );
             }
         }
         if let Some(wdt) = &chip.watchdogs {
@@ -550,12 +564,17 @@ impl Check<'_> {
         }
         if let Some(block) = &security.crypt_block {
             self.word_of("security.crypt_block.key", &block.key);
-            self.one("security.crypt_block.key_hidden", Some(&block.key_hidden));
-            self.one("security.crypt_block.config", Some(&block.config));
-            self.one(
-                "security.crypt_block.config_hidden",
-                Some(&block.config_hidden),
+            let hidden = self.one("security.crypt_block.key_hidden", Some(&block.key_hidden));
+            self.one("security.crypt_block.whole", block.whole.as_ref());
+            self.require(
+                hidden.is_none_or(|bits| (bits.width == 2) == block.whole.is_some()),
+                "security.crypt_block.whole",
+                "goes with two bits of key_hidden",
             );
+            if let Some(config) = &block.config {
+                self.one("security.crypt_block.config.value", Some(&config.value));
+                self.one("security.crypt_block.config.hidden", Some(&config.hidden));
+            }
         }
     }
 

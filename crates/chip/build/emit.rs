@@ -8,7 +8,10 @@ use super::bits::{Bits, Blocks, Runs};
 use super::check::size_bytes;
 use super::extras::Extras;
 use super::fuses;
-use super::schema::{Chip, Crystal, Detection, Feature, Field, Rule};
+use super::schema::{Assumed, Chip, Crystal, Detection, Feature, Field, Rule};
+
+/// ETS_EFUSE_KEY_PURPOSE_INVALID of most ROMs.
+const NO_PURPOSE: u8 = 12;
 
 /// The table of all chips, and each chip as a `static`.
 pub fn chips(chips: &[(String, Chip)]) -> Result<String, String> {
@@ -84,8 +87,18 @@ impl Emit {
         let crystal = match &c.crystal {
             Crystal::Fixed(mhz) => format!("Crystal::Fixed({mhz})"),
             Crystal::Estimated(e) => format!(
-                "Crystal::Estimated {{ divisor: {}, choices: &{:?} }}",
-                e.divisor, e.choices
+                "Crystal::Estimated {{ divisor: {}, choices: &{:?}, assumed: AssumedCrystal::{} }}",
+                e.divisor,
+                e.choices,
+                match &e.assumed {
+                    None => "Right".into(),
+                    Some(Assumed::Always(mhz)) => format!("Always({mhz})"),
+                    Some(Assumed::Register(register)) => format!(
+                        "Register {{ bits: {}, usual: {} }}",
+                        self.one(&register.bits)?,
+                        register.usual
+                    ),
+                }
             ),
         };
         let watchdogs = option(c.watchdogs.as_ref(), |w| {
@@ -237,24 +250,34 @@ impl Emit {
         }
         let crypt_block = match &s.crypt_block {
             None => "None".into(),
-            Some(b) => format!(
-                "Some(CryptBlock {{ key: {:#010x}, key_hidden: {}, config: {}, \
-                 config_hidden: {} }})",
-                self.addr(&b.key)?,
-                self.one(&b.key_hidden)?,
-                self.one(&b.config)?,
-                self.one(&b.config_hidden)?,
-            ),
+            Some(b) => {
+                let config = match &b.config {
+                    None => "None".into(),
+                    Some(config) => format!(
+                        "Some(CryptConfig {{ value: {}, hidden: {} }})",
+                        self.one(&config.value)?,
+                        self.one(&config.hidden)?
+                    ),
+                };
+                format!(
+                    "Some(CryptBlock {{ key: {:#010x}, key_hidden: {}, whole: {}, \
+                     config: {config} }})",
+                    self.addr(&b.key)?,
+                    self.one(&b.key_hidden)?,
+                    self.option_bits(b.whole.as_ref())?,
+                )
+            }
         };
         Ok(format!(
             "Security {{ secure_boot: &[{}], secure_boot_v1: {}, crypt_count: {}, \
-             no_manual_encrypt: {}, key_purposes: &[{}], xts_keys: {}, purpose_names: {}, \
+             no_manual_encrypt: {}, key_purposes: &[{}], no_purpose: {}, xts_keys: {}, purpose_names: {}, \
              key_manager: {}, crypt_block: {crypt_block} }}",
             boot.join(", "),
             self.option_bits(s.secure_boot_v1.as_ref())?,
             self.option_bits(s.crypt_count.as_ref())?,
             self.option_bits(s.no_manual_encrypt.as_ref())?,
             purposes.join(", "),
+            s.no_purpose.unwrap_or(NO_PURPOSE),
             list(&s.xts_keys, |set| format!("&{set:?}")),
             by_number(&s.purpose_names)?,
             self.option_bits(s.key_manager.as_ref())?,
@@ -313,9 +336,16 @@ fn rom(c: &Chip) -> String {
     let r = &c.rom;
     let banners = list(&r.banners, |b| {
         format!(
-            "Banner {{ min_revision: {}, build: {:?}, lines: &{:?}, waiting: &{:?}, \
+            "Banner {{ min_revision: {}, version: {}, build: {:?}, lines: &{:?}, waiting: &{:?}, \
              loading: &{:?}, segment: {:?}, no_image: {:?} }}",
-            b.min_revision, b.build, b.lines, b.waiting, b.loading, b.segment, b.no_image
+            b.min_revision,
+            b.version,
+            b.build,
+            b.lines,
+            b.waiting,
+            b.loading,
+            b.segment,
+            b.no_image
         )
     });
     let modes = list(&r.boot_modes, |m| {

@@ -127,6 +127,8 @@ pub enum Inflate {
 #[serde(deny_unknown_fields)]
 pub struct Banner {
     pub min_revision: u16,
+    #[serde(default)]
+    pub version: u32,
     pub build: String,
     pub lines: Vec<String>,
     #[serde(default)]
@@ -242,6 +244,22 @@ pub enum Crystal {
 pub struct Estimated {
     pub divisor: u8,
     pub choices: Vec<u8>,
+    pub assumed: Option<Assumed>,
+}
+
+/// A number of MHz, or the bits that tell it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Assumed {
+    Always(u8),
+    Register(AssumedRegister),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssumedRegister {
+    pub bits: Runs,
+    pub usual: u8,
 }
 
 #[derive(Deserialize)]
@@ -348,6 +366,7 @@ pub struct Security {
     pub no_manual_encrypt: Option<Runs>,
     #[serde(default)]
     pub key_purposes: Vec<Runs>,
+    pub no_purpose: Option<u8>,
     #[serde(default)]
     pub xts_keys: Vec<Vec<u32>>,
     #[serde(default)]
@@ -369,8 +388,15 @@ pub struct SecureBoot {
 pub struct CryptBlock {
     pub key: Runs,
     pub key_hidden: Runs,
-    pub config: Runs,
-    pub config_hidden: Runs,
+    pub whole: Option<Runs>,
+    pub config: Option<CryptConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CryptConfig {
+    pub value: Runs,
+    pub hidden: Runs,
 }
 
 #[derive(Deserialize)]

@@ -112,7 +112,9 @@ impl Crystal {
                 mhz,
                 measured_khz: u32::from(mhz) * 1000,
             },
-            Self::Estimated { divisor, choices } => {
+            Self::Estimated {
+                divisor, choices, ..
+            } => {
                 // UART_CLKDIV has 20 bits; fractional bits above them are left out.
                 let clock = u64::from(baud) * u64::from(clkdiv & 0xf_ffff);
                 let khz = clock / 1000 / u64::from(divisor).max(1);
@@ -124,6 +126,24 @@ impl Crystal {
                     .min_by_key(distance)
                     .unwrap_or_default();
                 CrystalEstimate { mhz, measured_khz }
+            }
+        }
+    }
+
+    /// What the ROM takes the crystal to be, in MHz, where that may be wrong.
+    ///
+    /// # Errors
+    /// A word that is needed is missing.
+    pub fn assumed(self, words: Words<'_>) -> Result<Option<u8>, WordsError> {
+        let Self::Estimated { assumed, .. } = self else {
+            return Ok(None);
+        };
+        match assumed {
+            AssumedCrystal::Right => Ok(None),
+            AssumedCrystal::Always(mhz) => Ok(Some(mhz)),
+            AssumedCrystal::Register { bits, .. } => {
+                let mhz = bits.read(words)?;
+                Ok(Some(u8::try_from(mhz).unwrap_or(u8::MAX)))
             }
         }
     }

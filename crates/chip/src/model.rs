@@ -170,6 +170,8 @@ pub enum InflateRule {
 pub struct Banner {
     /// First revision (major * 100 + minor) with this ROM.
     pub min_revision: u16,
+    /// Version that the ROM gives itself in the long answer to GET_SECURITY_INFO.
+    pub version: u32,
     /// The ROM's build line, printed first, such as `ESP-ROM:esp32c3-api1-20210207`. Empty on the
     /// ESP8266, which begins with an empty line.
     pub build: &'static str,
@@ -320,6 +322,25 @@ pub enum Crystal {
         divisor: u8,
         /// Possible crystals in MHz, ascending.
         choices: &'static [u8],
+        /// What the ROM takes the crystal to be when it is asked for a baud rate.
+        assumed: AssumedCrystal,
+    },
+}
+
+/// What the ROM takes the crystal to be when it is asked for a baud rate; with another crystal the
+/// chip gets another rate than was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssumedCrystal {
+    /// The one that is there.
+    Right,
+    /// Always this many MHz.
+    Always(u8),
+    /// As many MHz as these bits say, `usual` unless something set them.
+    Register {
+        /// The bits.
+        bits: Bits,
+        /// What they are after a reset.
+        usual: u8,
     },
 }
 
@@ -469,6 +490,8 @@ pub struct Security {
     pub no_manual_encrypt: Option<Bits>,
     /// Purpose of each key block, block 0 first.
     pub key_purposes: &'static [Bits],
+    /// What GET_SECURITY_INFO shows in place of the purpose of a block that holds no keys.
+    pub no_purpose: u8,
     /// Sets of purposes: when every purpose of one set is found among the key blocks, there is a key
     /// for flash encryption (one XTS-AES-128 key, or the two halves of an XTS-AES-256 key).
     pub xts_keys: &'static [&'static [u32]],
@@ -476,21 +499,31 @@ pub struct Security {
     pub purpose_names: &'static [(u32, &'static str)],
     /// Set when the Key Manager holds the flash encryption key.
     pub key_manager: Option<Bits>,
-    /// The ESP32's flash encryption key, which has a block of its own and no purpose.
+    /// Where the flash encryption key has a block of its own, and no purpose (ESP32, ESP32-C2).
     pub crypt_block: Option<CryptBlock>,
 }
 
-/// The ESP32's flash encryption key and its settings.
+/// A flash encryption key in a block of its own.
 #[derive(Debug)]
 pub struct CryptBlock {
     /// Address of the first of the eight words of the key.
     pub key: u32,
-    /// Set when the key cannot be read; it is then taken to be there.
+    /// All set when no part of the key can be read; it is then taken to be there. Two bits stand
+    /// for the two halves of the block.
     pub key_hidden: Bits,
-    /// FLASH_CRYPT_CONFIG: 0xF in a proper setting.
-    pub config: Bits,
-    /// Set when FLASH_CRYPT_CONFIG cannot be read; it is then taken to be right.
-    pub config_hidden: Bits,
+    /// Clear when the key is the first half of the block alone (ESP32-C2).
+    pub whole: Option<Bits>,
+    /// How the key is used (ESP32).
+    pub config: Option<CryptConfig>,
+}
+
+/// The ESP32's FLASH_CRYPT_CONFIG.
+#[derive(Debug)]
+pub struct CryptConfig {
+    /// 0xF in a proper setting.
+    pub value: Bits,
+    /// Set when the value cannot be read; it is then taken to be right.
+    pub hidden: Bits,
 }
 
 /// RTC watchdog and super watchdog.

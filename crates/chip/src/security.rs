@@ -91,23 +91,33 @@ impl Security {
 }
 
 impl CryptBlock {
-    /// FLASH_CRYPT_CONFIG; where it cannot be read it is taken to be right (0xF).
+    /// FLASH_CRYPT_CONFIG; where it cannot be read it is taken to be right (0xF). `None`: the chip
+    /// has no such setting.
     ///
     /// # Errors
     /// A word that is needed is missing.
-    pub fn crypt_config(&self, words: Words<'_>) -> Result<u32, WordsError> {
-        if self.config_hidden.read(words)? != 0 {
-            Ok(0xf)
+    pub fn crypt_config(&self, words: Words<'_>) -> Result<Option<u32>, WordsError> {
+        let Some(config) = &self.config else {
+            return Ok(None);
+        };
+        if config.hidden.read(words)? != 0 {
+            Ok(Some(0xf))
         } else {
-            self.config.read(words)
+            config.value.read(words).map(Some)
         }
     }
 
     fn has_key(&self, words: Words<'_>) -> Result<bool, WordsError> {
-        if self.key_hidden.read(words)? != 0 {
+        // Of half a block only that half is hidden.
+        let (len, hidden) = match self.whole {
+            None => (8, 1),
+            Some(whole) if whole.read(words)? != 0 => (8, 0b11),
+            Some(_) => (4, 0b01),
+        };
+        if self.key_hidden.read(words)? == hidden {
             return Ok(true);
         }
-        for n in 0..8 {
+        for n in 0..len {
             if word(words, self.key + 4 * n)? != 0 {
                 return Ok(true);
             }

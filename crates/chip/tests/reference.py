@@ -53,12 +53,14 @@ def reading(cls, words):
     lines.clear()
     attempt(chip.get_flash_voltage)
     mac = attempt(chip.read_mac)
+    eui64 = attempt(lambda: chip.read_mac("EUI64"))
     blocks = range(getattr(chip, "EFUSE_MAX_KEY", -1) + 1)
     return {
         "description": chip.get_chip_description(),
         "features": chip.get_chip_features(),
         "revision": attempt(chip.get_chip_revision),
         "mac": mac and ":".join(f"{byte:02x}" for byte in mac),
+        "eui64": eui64 and ":".join(f"{byte:02x}" for byte in eui64),
         "chip_id": attempt(chip.chip_id),
         "voltage": lines[:1],
         "secure_boot": bool(attempt(chip.get_secure_boot_enabled)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guru_chip::Quirk;
+use guru_chip::{AssumedCrystal, Crystal, Quirk};
 use guru_link::Link;
 use guru_wire::{Command, Opcode};
 
@@ -48,8 +48,13 @@ impl<L: Link> Session<L> {
             }
             return Ok(());
         }
+        let Some(new) = self.rom_baud(baud, observer).await? else {
+            if self.options.baud.is_some() {
+                observer.event(Event::Notice(Notice::UnknownCrystal { baud: present }));
+            }
+            return Ok(());
+        };
         observer.event(Event::ChangingBaud { baud });
-        let new = self.rom_baud(baud).await?;
         let command = Command::ChangeBaudrate { new, old: 0 };
         let timeout = self.channel.timeouts.command;
         // An answer that was lost does not say whether the rate was changed; the new rate tells.
@@ -103,9 +108,41 @@ impl<L: Link> Session<L> {
         Ok(false)
     }
 
-    /// The number to send so that the chip changes to `baud`: the ESP32's ROM divides by what it
-    /// believes its clock to be, from the calibration of its internal oscillator.
-    async fn rom_baud(&mut self, baud: u32) -> Result<u32, Error> {
+    /// The number to send so that the chip changes to `baud`. The ROM divides what it takes its clock
+    /// to be; where that is another than the chip has, the number makes up for it. `None`: it cannot
+    /// be known what the clock is.
+    async fn rom_baud(
+        &mut self,
+        baud: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<u32>, Error> {
+        let Crystal::Estimated { assumed, .. } = self.chip.crystal else {
+            return Ok(Some(baud));
+        };
+        match (assumed, self.device.crystal_mhz) {
+            (AssumedCrystal::Right, _) => self.rom_baud_by_oscillator(baud).await.map(Some),
+            // In Secure Download Mode no register can be read: all chips of a series are taken to
+            // have the crystal that the ROM is told of.
+            (AssumedCrystal::Register { .. }, None) => Ok(Some(baud)),
+            (AssumedCrystal::Always(_), None) => Ok(None),
+            (_, Some(mhz)) => {
+                let crystal = self.chip.crystal;
+                let taken = self.learn(|words| crystal.assumed(words)).await?;
+                let taken = taken.filter(|taken| *taken != 0).unwrap_or(mhz);
+                if matches!(assumed, AssumedCrystal::Register { .. }) {
+                    observer.event(Event::Notice(Notice::RomCrystal {
+                        taken_mhz: taken,
+                        found_mhz: mhz,
+                    }));
+                }
+                let new = u64::from(baud) * u64::from(taken) / u64::from(mhz).max(1);
+                Ok(Some(u32::try_from(new).unwrap_or(baud)))
+            }
+        }
+    }
+
+    /// The ESP32's ROM works out its clock from the calibration of its internal oscillator.
+    async fn rom_baud_by_oscillator(&mut self, baud: u32) -> Result<u32, Error> {
         /// Between the ESP32's two crystals, in Hz.
         const CRYSTAL_LIMIT: u64 = 33_000_000;
         if !self.chip.has(Quirk::BaudFromRtcCalibration) || self.device.secure_download {

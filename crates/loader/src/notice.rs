@@ -118,6 +118,20 @@ pub enum Notice {
         /// Present rate in bits per second.
         baud: u32,
     },
+    /// The rate stays: which crystal the chip has, on which another rate depends, cannot be asked in
+    /// Secure Download Mode.
+    UnknownCrystal {
+        /// Present rate in bits per second.
+        baud: u32,
+    },
+    /// What the ROM takes the crystal to be. Where it is another one, the rate that the ROM is asked
+    /// for makes up for it.
+    RomCrystal {
+        /// What the ROM takes it to be, in MHz.
+        taken_mhz: u8,
+        /// What it is, in MHz.
+        found_mhz: u8,
+    },
     /// Contents outside of the written range changed (`--guard`).
     NeighbourChanged {
         /// First byte of the smallest range that is known to have changed.
@@ -200,6 +214,7 @@ impl Notice {
             | Self::NeighbourChanged { .. }
             | Self::BaudRefused { .. }
             | Self::BaudLowered { .. }
+            | Self::UnknownCrystal { .. }
             | Self::Careful
             | Self::NoChipId { .. }
             | Self::UsbPins { .. } => Severity::Warning,
@@ -320,6 +335,18 @@ impl fmt::Display for Notice {
                     "the chip does not answer at {asked} baud; going on at {baud}"
                 )
             }
+            Self::UnknownCrystal { baud } => write!(
+                f,
+                "going on at {baud} baud: in Secure Download Mode the chip does not tell its \
+                 crystal, on which another rate depends"
+            ),
+            Self::RomCrystal {
+                taken_mhz,
+                found_mhz,
+            } => write!(
+                f,
+                "the ROM expects a crystal of {taken_mhz} MHz, and there is one of {found_mhz} MHz"
+            ),
             Self::NeighbourChanged { start, length } => write!(
                 f,
                 "contents outside of the written range changed, within {length} bytes at \

@@ -154,7 +154,7 @@ impl<L: Link> Session<L> {
         }
         if let Some(block) = &security.crypt_block {
             let config = self.learn(|words| block.crypt_config(words)).await?;
-            if config != FULL_CRYPT_CONFIG {
+            if let Some(config) = config.filter(|config| *config != FULL_CRYPT_CONFIG) {
                 return impossible(format!("FLASH_CRYPT_CONFIG is 0x{config:x} instead of 0xf"));
             }
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use guru_chip::{
-    Bits, Chip, Crystal, Detection, EfuseBlock, Field, MAGIC_ADDRESS, MacAddress, MacLayout,
+    AssumedCrystal, Bits, Chip, Crystal, Detection, EfuseBlock, Field, MAGIC_ADDRESS, MacAddress,
+    MacLayout, Quirk, Revision,
 };
-use guru_chip::{Quirk, Revision};
 use thiserror::Error;
 
 /// Words that a program cannot change: eFuse, and what else tells the chip.
@@ -90,6 +90,10 @@ pub(crate) fn may_leave_flash_off(chip: &Chip, revision: Revision) -> bool {
 pub(crate) fn default_crystal(chip: &Chip) -> u8 {
     match chip.crystal {
         Crystal::Fixed(mhz) => mhz,
+        Crystal::Estimated {
+            assumed: AssumedCrystal::Register { usual, .. },
+            ..
+        } => usual,
         Crystal::Estimated { choices, .. } => {
             let usual = chip.rom.log_baud * 40 / 115_200;
             let nearest = choices
@@ -153,6 +157,13 @@ impl Words {
             }
         }
         words.set_mac(chip, mac);
+        if let Crystal::Estimated {
+            assumed: AssumedCrystal::Register { bits, usual },
+            ..
+        } = chip.crystal
+        {
+            words.set(bits, usual.into());
+        }
         if chip.quirks.contains(&Quirk::BaudFromRtcCalibration) {
             let named = |name| chip.named_bits.iter().find(|(known, _)| *known == name);
             if let (Some((_, ck8m)), Some((_, calibration))) =
@@ -390,9 +401,13 @@ fn protected(chip: &Chip) -> impl Iterator<Item = (usize, EfuseBlock)> {
         .enumerate()
 }
 
-/// The clock that the ESP32's ROM believes to divide for a baud rate, in Hz (rule of
-/// `ets_get_detected_xtal_freq`): calibration cycles and the oscillator's trim.
+/// The clock that the ROM believes to divide for a baud rate, in Hz, where it may be wrong. On the
+/// ESP32 it follows from calibration cycles and the oscillator's trim (rule of
+/// `ets_get_detected_xtal_freq`).
 pub(crate) fn believed_clock(chip: &Chip, words: &Words) -> Option<u32> {
+    if let Ok(Some(mhz)) = chip.crystal.assumed(&|address| words.read(address)) {
+        return Some(u32::from(mhz) * 1_000_000);
+    }
     if !chip.quirks.contains(&Quirk::BaudFromRtcCalibration) {
         return None;
     }

@@ -314,6 +314,15 @@ impl Screen {
             } => self
                 .lines
                 .warn("ROM doesn't support changing baud rate. Keeping initial baud rate 115200."),
+            Notice::UnknownCrystal { baud } => self.lines.warn(&format!(
+                "Baud rate change is not supported in secure download mode. Keeping {baud} baud."
+            )),
+            Notice::RomCrystal {
+                taken_mhz,
+                found_mhz,
+            } => self.lines.print(&format!(
+                "ROM expects crystal freq: {taken_mhz} MHz, detected {found_mhz} MHz."
+            )),
             Notice::UnexpectedChip { chip, read } => self.lines.warn(&format!(
                 "This chip doesn't appear to be an {chip} ({read}). Probably it is unsupported by \
                  this version of esptool. Will attempt to continue anyway."

@@ -412,6 +412,10 @@ impl Screen for Text {
             }),
             // Nobody minds these.
             Event::Notice(Notice::Slow { seconds: 0..10, .. }) => {}
+            Event::Notice(Notice::RomCrystal {
+                taken_mhz,
+                found_mhz,
+            }) if taken_mhz == found_mhz => {}
             Event::Notice(notice) => {
                 let text = escape(&notice.to_string()).into_owned();
                 match notice.severity() {

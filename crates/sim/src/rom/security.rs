@@ -3,9 +3,6 @@ use guru_wire::{SecurityFlags, SecurityInfo};
 
 use crate::board::Board;
 
-/// Purpose that the last of the seven entries shows: it belongs to no key block.
-const NO_KEY: u8 = 12;
-
 /// The answer to GET_SECURITY_INFO, from the chip's eFuse words. `None`: the ROM does not know the
 /// command.
 pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>> {
@@ -25,7 +22,8 @@ pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>
         flags |= SecurityFlags::SECURE_DOWNLOAD;
     }
     let mut key_purposes = [0; 7];
-    key_purposes[6] = NO_KEY;
+    // The last entry belongs to no key block.
+    key_purposes[6] = security.no_purpose;
     for (purpose, bits) in key_purposes.iter_mut().zip(security.key_purposes) {
         *purpose = board.words.get(*bits) as u8;
     }
@@ -37,7 +35,8 @@ pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>
         key_purposes,
         chip: with_chip.then(|| {
             let chip_id = chip.image.chip_id.unwrap_or(0);
-            (u32::from(chip_id), u32::from(revision.minor()))
+            let version = chip.rom.banner(revision).map_or(0, |banner| banner.version);
+            (u32::from(chip_id), version)
         }),
     };
     Some(info.encode())
