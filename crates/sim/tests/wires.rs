@@ -289,6 +289,10 @@ fn the_divider_tells_the_crystal() {
         ("sim://esp8266", 26.0),
         ("sim://esp8266?crystal=40", 40.0),
         ("sim://esp32?crystal=26", 26.0),
+        ("sim://esp32c2", 26.0),
+        ("sim://esp32c2?crystal=40", 40.0),
+        ("sim://esp32c5", 48.0),
+        ("sim://esp32c5?crystal=40", 40.0),
     ] {
         let mut host = Host::synced(url);
         let guru_chip::Crystal::Estimated { divisor, .. } = host.chip().crystal else {
@@ -331,6 +335,76 @@ fn a_drifted_oscillator_spoils_a_rate_that_was_not_scaled() {
             address: 0x3FF4_0078,
         });
         assert_eq!(host.collect(SECOND).is_empty(), !scaled);
+    }
+}
+
+/// The ROM of the ESP32-C2 divides 40 MHz whatever the crystal, that of the ESP32-C5 what a register
+/// says.
+#[test]
+fn a_crystal_that_the_rom_does_not_expect_spoils_a_rate_that_was_not_scaled() {
+    for (url, numerator, denominator) in [
+        ("sim://esp32c2?crystal=40", 1, 1),
+        ("sim://esp32c2?crystal=26", 40, 26),
+        ("sim://esp32c5?crystal=48", 1, 1),
+        ("sim://esp32c5?crystal=40", 48, 40),
+    ] {
+        for scaled in [false, true] {
+            let mut host = Host::synced(url);
+            let new = if scaled {
+                460_800 * numerator / denominator
+            } else {
+                460_800
+            };
+            host.ask(&Command::ChangeBaudrate { new, old: 0 }).unwrap();
+            host.set_baud(460_800);
+            host.collect(Duration::from_millis(50));
+            host.send(&Command::ReadReg {
+                address: host.chip().uart.date,
+            });
+            let heard = !host.collect(SECOND).is_empty();
+            assert_eq!(heard, scaled || numerator == denominator, "{url}");
+        }
+    }
+}
+
+/// As boards print them.
+#[test]
+fn boot_logs_are_those_of_the_roms() {
+    for (url, log) in [
+        (
+            "sim://esp32c2?crystal=40",
+            "ESP-ROM:esp8684-api2-20220127\r\nBuild:Jan 27 2022\r\n\
+             rst:0x1 (POWERON),boot:0x4 (DOWNLOAD(UART0))\r\nwaiting for download\r\n",
+        ),
+        (
+            "sim://esp32c5?rev=1.0",
+            "ESP-ROM:esp32c5-eco2-20250121\r\nBuild:Jan 21 2025\r\n\
+             rst:0x1 (POWERON),boot:0x8 (DOWNLOAD(UART0/USB))\r\nwaiting for download\r\n",
+        ),
+        (
+            "sim://esp32c5?rev=1.2",
+            "ESP-ROM:esp32c5-eco3-20250704\r\nBuild:Jul  4 2025\r\n\
+             rst:0x1 (POWERON),boot:0x8 (DOWNLOAD(UART0/USB))\r\nwaiting for download\r\n",
+        ),
+        (
+            "sim://esp32c6",
+            "ESP-ROM:esp32c6-20220919\r\nBuild:Sep 19 2022\r\n\
+             rst:0x1 (POWERON),boot:0x4 (DOWNLOAD(USB/UART0/SDIO_FEI_FEO))\r\n\
+             waiting for download\r\n",
+        ),
+        (
+            "sim://esp32c61?boot=app",
+            "ESP-ROM:esp32c61-eco3-20250228\r\nBuild:Feb 28 2025\r\n\
+             rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\n",
+        ),
+        (
+            "sim://esp32h2?boot=app&usb=jtag",
+            "ESP-ROM:esp32h2-20221101\r\nBuild:Nov  1 2022\r\n\
+             rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\n",
+        ),
+    ] {
+        let heard = Host::open(url).listen(Duration::from_millis(40));
+        assert!(heard.starts_with(log), "{url}: {heard}");
     }
 }
 
@@ -386,6 +460,7 @@ fn the_watchdog_resets_when_it_is_told_to() {
         host.write_reg(dogs.config1, 2000);
         host.write_reg(dogs.config0, 1 << 31 | 5 << 28 | 1 << 8 | 2);
         host.write_reg(dogs.protect, 0);
+        host.set_baud(chip.rom.log_baud);
         let log = host.listen(SECOND);
         assert!(log.contains(chip.rom.resets.watchdog), "{}: {log}", chip.id);
         assert!(log.contains("BOOT"), "{}: {log}", chip.id);

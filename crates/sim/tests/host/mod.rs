@@ -45,6 +45,9 @@ impl Host {
     }
 
     pub fn sync(&mut self) {
+        // A boot log at another rate looks like the beginning of a packet.
+        self.collect(Duration::from_millis(60));
+        self.decoder = Decoder::new(0x4000);
         for _ in 0..5 {
             self.send(&Command::Sync);
             let answers = self.collect(Duration::from_millis(300));
