@@ -64,7 +64,7 @@ fn security_info_tells_the_roms_version_and_no_seventh_purpose() {
         ("sim://esp32c6?rev=0.2", 0, 12),
         ("sim://esp32c61?rev=1.0", 3, 16),
         ("sim://esp32h2?rev=1.2", 0, 12),
-        ("sim://esp32p4?rev=3.1", 5, 12),
+        ("sim://esp32p4?rev=3.1", 6, 12),
     ] {
         let info = Host::synced(url).ask(&Command::GetSecurityInfo).unwrap();
         let info = SecurityInfo::decode(&info).unwrap();
