@@ -28,8 +28,10 @@ fn plain() -> Vec<u8> {
 }
 
 fn info(host: &mut Host) -> SecurityInfo {
-    let answer = host.ask(&Command::GetSecurityInfo).unwrap();
-    SecurityInfo::decode(&answer).unwrap()
+    let answer = host
+        .ask(&Command::GetSecurityInfo)
+        .expect("the chip tells its security state");
+    SecurityInfo::decode(&answer).expect("the answer is whole")
 }
 
 fn with_info() -> impl Iterator<Item = &'static Chip> {
@@ -56,8 +58,8 @@ fn begin_encrypted(host: &mut Host) -> Result<Vec<u8>, ErrorCode> {
 /// SHA-256 of 1 KB that was written encrypted.
 fn encrypted(options: &str) -> String {
     let mut host = Host::synced(options);
-    begin_encrypted(&mut host).unwrap();
-    host.data(0, &plain()).unwrap();
+    begin_encrypted(&mut host).expect("the chip has a key");
+    host.data(0, &plain()).expect("the block fits");
     let digest = Sha256::digest(host.link.flash().read(0x1_0000..0x1_0400));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -230,7 +232,7 @@ fn the_rom_encrypts_neither_where_that_is_forbidden_nor_what_is_compressed() {
 #[test]
 fn the_rom_encrypts_whole_blocks_of_16() {
     let mut host = Host::synced("sim://esp32c3");
-    begin_encrypted(&mut host).unwrap();
+    begin_encrypted(&mut host).expect("the chip has a key");
     assert_eq!(host.data(0, &[1; 20]), Err(PARAMETER));
     // The number is used up.
     host.data(1, &[1; 32]).unwrap();
