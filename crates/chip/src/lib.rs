@@ -2,6 +2,7 @@
 //! pure functions that read them.
 
 mod flash;
+mod flash_status;
 mod identify;
 mod jedec;
 mod lookup;
@@ -14,6 +15,7 @@ mod tables;
 mod words;
 
 pub use flash::*;
+pub use flash_status::*;
 pub use identify::*;
 pub use jedec::*;
 pub use lookup::*;

@@ -317,6 +317,7 @@ impl<L: Link> Session<L> {
             address: Some(0),
             dummy_bits: 8,
             read: LENGTH,
+            ..Transaction::default()
         };
         self.spi_start(transaction).await?;
         let w0 = self.chip.spi.w0;

@@ -79,6 +79,7 @@ impl<L: Link> Session<L> {
             session.erase_range(range.clone(), observer).await
         })
         .await?;
+        self.check_protection(&range).await?;
         let elapsed = self.channel.now() - begun;
         observer.event(Event::Erased {
             range: told,
@@ -115,6 +116,7 @@ impl<L: Link> Session<L> {
                 what: SlowJob::ChipErase,
                 seconds,
             }));
+            self.lift_protection(&(0..size)).await?;
             self.unfinished = Some(0..size);
             let limit = self
                 .channel
@@ -132,6 +134,17 @@ impl<L: Link> Session<L> {
             elapsed,
         });
         Ok(())
+    }
+
+    /// The ROM does not notice that a part refuses to erase what it protects.
+    async fn check_protection(&mut self, range: &std::ops::Range<u32>) -> Result<(), Error> {
+        if self.device.secure_download {
+            return Ok(());
+        }
+        match self.protection_of(range).await? {
+            Some(protected) => Err(protected),
+            None => Ok(()),
+        }
     }
 
     /// Erases a sector-aligned range through the loader, in pieces that show progress and keep

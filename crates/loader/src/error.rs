@@ -103,6 +103,33 @@ pub enum Error {
         /// Digest of the flash, hexadecimal; empty where it was compared byte by byte.
         found: String,
     },
+    /// The flash protects what was to be changed.
+    #[error(
+        "the flash protects 0x{start:08x} to 0x{end:08x} from writing (status 0x{status:06x}{})",
+        if *.locked { ", and its status registers are locked" } else { "" }
+    )]
+    Protected {
+        /// First protected address.
+        start: u32,
+        /// Last protected address.
+        end: u32,
+        /// Status registers, register 1 lowest.
+        status: u32,
+        /// Whether the registers cannot be written before the flash loses its power, if then.
+        locked: bool,
+    },
+    /// Status registers do not hold what was written.
+    #[error("the flash did not take it: its status is 0x{found:x}, not 0x{asked:x} ({bits})")]
+    StatusNotTaken {
+        /// What was written.
+        asked: u32,
+        /// What is there.
+        found: u32,
+        /// Names of the bits that differ.
+        bits: String,
+        /// Whether a bit locks the registers.
+        locked: bool,
+    },
     /// `verify-flash` found differences.
     #[error("{failed} of {files} files differ from the flash")]
     Differs {
@@ -225,9 +252,11 @@ impl Error {
             Self::BadRequest(_) | Self::DoesNotFit { .. } | Self::ImageMismatch { .. } => {
                 ErrorKind::Usage
             }
-            Self::VerifyFailed { .. } | Self::Differs { .. } | Self::NeighbourChanged { .. } => {
-                ErrorKind::Verify
-            }
+            Self::Protected { .. } => ErrorKind::Device,
+            Self::VerifyFailed { .. }
+            | Self::StatusNotTaken { .. }
+            | Self::Differs { .. }
+            | Self::NeighbourChanged { .. } => ErrorKind::Verify,
             Self::Source(_) | Self::Sink(_) => ErrorKind::File,
         }
     }
@@ -257,6 +286,11 @@ impl Error {
             Self::ImageMismatch { .. } => "image.other-chip",
             Self::Guarded { .. } => "security.guard",
             Self::VerifyFailed { .. } => "write.verify-failed",
+            Self::Protected { locked: true, .. } | Self::StatusNotTaken { locked: true, .. } => {
+                "flash.status-locked"
+            }
+            Self::Protected { .. } => "flash.protected",
+            Self::StatusNotTaken { .. } => "flash.status-not-taken",
             Self::NeighbourChanged { .. } => "write.neighbour",
             Self::Refused { .. } => "device.refused",
             _ => return None,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{DeviceInfo, Notice};
+use crate::{DeviceInfo, Notice, StatusChange};
 
 /// What a session tells while it works. Nothing in it is meant for a terminal: the program
 /// renders it as text, as a progress bar, or as JSON.
@@ -166,6 +166,8 @@ pub enum Event {
         /// Time by the link's clock.
         elapsed: Duration,
     },
+    /// Status registers of the flash are about to be written.
+    WritingStatus(Box<StatusChange>),
     /// The line damages what passes over it: the write or read goes on more carefully.
     LineFault {
         /// What happened.

@@ -485,8 +485,8 @@ impl<L: Link> Session<L> {
         let transaction = Transaction {
             command: flash::READ,
             address: Some(address),
-            dummy_bits: 0,
             read: length as usize,
+            ..Transaction::default()
         };
         self.spi(transaction).await
     }

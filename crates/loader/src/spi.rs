@@ -13,6 +13,7 @@ const USR_COMMAND: u32 = 1 << 31;
 const USR_ADDR: u32 = 1 << 30;
 const USR_DUMMY: u32 = 1 << 29;
 const USR_MISO: u32 = 1 << 28;
+const USR_MOSI: u32 = 1 << 27;
 /// CMD: starts a transaction; 0 when it is done.
 const CMD_USR: u32 = 1 << 18;
 /// USER1: length of the address in bits minus one.
@@ -27,6 +28,9 @@ const POLLS: u32 = 10;
 /// Commands that every serial NOR flash knows.
 pub(crate) mod flash {
     pub const WRITE_ENABLE: u8 = 0x06;
+    pub const WRITE_DISABLE: u8 = 0x04;
+    /// The next write of status registers is lost with the power.
+    pub const WRITE_ENABLE_VOLATILE: u8 = 0x50;
     pub const READ_STATUS: u8 = 0x05;
     pub const READ: u8 = 0x03;
     pub const READ_ID: u8 = 0x9F;
@@ -50,6 +54,8 @@ pub(crate) struct Transaction {
     pub address: Option<u32>,
     /// Clock cycles between address and data.
     pub dummy_bits: u8,
+    /// Bytes to send behind the command, the lowest first, and how many, at most 4.
+    pub write: Option<(u32, u8)>,
     /// Bytes to read, at most 64.
     pub read: usize,
 }
@@ -97,6 +103,7 @@ impl<L: Link> Session<L> {
             command,
             address,
             dummy_bits,
+            write,
             read,
         } = transaction;
         let mut usr = USR_COMMAND;
@@ -117,6 +124,15 @@ impl<L: Link> Session<L> {
         if dummy_bits > 0 {
             usr |= USR_DUMMY;
             usr1 |= u32::from(dummy_bits) - 1;
+        }
+        if let Some((bytes, count)) = write {
+            usr |= USR_MOSI;
+            let bits = u32::from(count.clamp(1, 4)) * 8 - 1;
+            match spi.lengths {
+                SpiLengths::Registers { mosi, .. } => writes.push((mosi, bits)),
+                SpiLengths::InUsr1 => usr1 |= bits << 17,
+            }
+            writes.push((spi.w0, bytes));
         }
         if read > 0 {
             usr |= USR_MISO;
@@ -196,31 +212,36 @@ impl<L: Link> Session<L> {
         };
         self.spi(transaction).await?;
         let pause = if sector.is_some() { 5 } else { 200 };
+        self.spi_idle(limit, Duration::from_millis(pause)).await
+    }
+
+    /// Waits until the flash is not busy, and looks again after each pause.
+    pub(crate) async fn spi_idle(&mut self, limit: Duration, pause: Duration) -> Result<(), Error> {
         let deadline = self.channel.now() + limit;
         loop {
-            let transaction = Transaction {
-                command: flash::READ_STATUS,
-                read: 1,
-                ..Transaction::default()
-            };
-            let status = self.spi(transaction).await?;
-            if status
-                .first()
-                .is_some_and(|status| u32::from(*status) & flash::BUSY == 0)
-            {
+            let status = self.spi_byte(flash::READ_STATUS).await?;
+            if u32::from(status) & flash::BUSY == 0 {
                 return Ok(());
             }
             if self.channel.now() > deadline {
                 return Err(Error::NotPossible(format!(
-                    "the flash is still erasing after {} s; it may be slow, worn out or \
+                    "the flash is still busy after {} s; it may be slow, worn out or \
                      write-protected",
-                    limit.as_secs()
+                    limit.as_secs_f32()
                 )));
             }
-            self.channel
-                .link_mut()
-                .sleep(Duration::from_millis(pause))
-                .await?;
+            self.channel.link_mut().sleep(pause).await?;
         }
+    }
+
+    /// The one byte that a command answers.
+    pub(crate) async fn spi_byte(&mut self, command: u8) -> Result<u8, Error> {
+        let transaction = Transaction {
+            command,
+            read: 1,
+            ..Transaction::default()
+        };
+        let answer = self.spi(transaction).await?;
+        Ok(answer.first().copied().unwrap_or_default())
     }
 }

@@ -127,10 +127,13 @@ impl<L: Link> Session<L> {
         let files = prepared.targets.len();
         let mut report = WriteReport { files: Vec::new() };
         for target in &prepared.targets {
-            let file = self
+            let written = self
                 .write_file(target, &prepared.compressor, &request, files, observer)
-                .await?;
-            report.files.push(file);
+                .await;
+            match written {
+                Ok(file) => report.files.push(file),
+                Err(error) => return Err(self.blame_protection(error, target.range()).await),
+            }
         }
         self.unfinished = None;
         if let Some(guard) = guard {

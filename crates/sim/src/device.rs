@@ -137,6 +137,7 @@ impl Device {
             flash.stick(*offset, 1 << bit);
         }
         let mut nor = Nor::new(options.flash_part()?, flash);
+        nor.set_status(options.status);
         nor.set_faults(Faults {
             slow: faults.slow_flash.unwrap_or(0),
             stuck_from: faults.stuck_flash,

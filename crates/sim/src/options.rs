@@ -23,6 +23,8 @@ pub struct SimOptions {
     pub flash_size: Option<u32>,
     /// `part=NAME`: which flash chip, such as `GD25Q32C`; one by Winbond.
     pub part: Option<&'static Part>,
+    /// `status=0x0204`: what the flash's status registers hold, register 1 lowest; 0.
+    pub status: u32,
     /// `rev=0.4`: wafer revision; the newest one whose boot log is known and whose flash is powered
     /// without ado.
     pub revision: Option<Revision>,
@@ -97,7 +99,7 @@ pub enum OptionsError {
     },
     /// There is no such option.
     #[error(
-        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, rev, mac, efuse, set.NAME, crystal, boot, usb, secure-download, latency, fault, fast and real"
+        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, status, rev, mac, efuse, set.NAME, crystal, boot, usb, secure-download, latency, fault, fast and real"
     )]
     Key(String),
     /// The value of an option cannot be read.
@@ -174,6 +176,7 @@ impl SimOptions {
             flash: None,
             flash_size: None,
             part: None,
+            status: 0,
             revision: None,
             mac: None,
             efuse: None,
@@ -232,6 +235,11 @@ impl SimOptions {
                 let names: Vec<_> = parts().iter().map(|part| part.name).collect();
                 let expected = format!("expected one of {}", names.join(", "));
                 self.part = Some(Part::named(value).ok_or_else(|| wrong("part", &expected))?);
+            }
+            "status" => {
+                let expected = "expected a number such as 0x0204, of up to three bytes";
+                let status = parse_number(value).filter(|status| *status < 1 << 24);
+                self.status = status.ok_or_else(|| wrong("status", &expected))?;
             }
             "rev" => {
                 let revision = value.parse();

@@ -20,12 +20,38 @@ pub struct SecurityFlags(pub u32);
 impl SecurityFlags {
     /// Secure boot is on.
     pub const SECURE_BOOT: u32 = 1 << 0;
+    /// A secure boot key that fails is revoked at once.
+    pub const AGGRESSIVE_REVOKE: u32 = 1 << 1;
     /// Secure Download Mode: only a few commands are answered.
     pub const SECURE_DOWNLOAD: u32 = 1 << 2;
+    /// Secure boot key 0 is revoked; the next two bits are keys 1 and 2.
+    pub const REVOKE_0: u32 = 1 << 3;
+    /// JTAG is off until software switches it on with a key.
+    pub const SOFT_DIS_JTAG: u32 = 1 << 6;
+    /// JTAG is off for ever.
+    pub const HARD_DIS_JTAG: u32 = 1 << 7;
+    /// USB is off.
+    pub const DIS_USB: u32 = 1 << 8;
+    /// The data cache is off while the loader runs.
+    pub const DIS_DOWNLOAD_DCACHE: u32 = 1 << 9;
+    /// The instruction cache is off while the loader runs.
+    pub const DIS_DOWNLOAD_ICACHE: u32 = 1 << 10;
 
     /// Whether secure boot is on.
     pub fn secure_boot(self) -> bool {
         self.0 & Self::SECURE_BOOT != 0
+    }
+
+    /// Numbers of the secure boot keys that are revoked.
+    pub fn revoked_keys(self) -> Vec<u8> {
+        (0..3)
+            .filter(|key| self.has(Self::REVOKE_0 << key))
+            .collect()
+    }
+
+    /// Whether one of the bits above is set.
+    pub fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
     }
 
     /// Whether the chip is in Secure Download Mode.

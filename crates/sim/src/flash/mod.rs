@@ -9,7 +9,7 @@ mod sfdp;
 pub use cells::{Flash, FlashError};
 pub(crate) use nor::{Faults, Unit};
 pub use nor::{Nor, Refusal, Work};
-pub use part::{Part, Times, parts};
+pub use part::{Part, StatusWrite, Times, parts};
 
 /// Smallest erasable unit of every part, in bytes.
 pub const SECTOR: u32 = 0x1000;

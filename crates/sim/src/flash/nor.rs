@@ -1,9 +1,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use guru_chip::{BitKind, StatusLayout};
 use guru_link::Instant;
 
-use super::{BLOCK, Flash, PAGE, Part, SECTOR, sfdp};
+use super::{BLOCK, Flash, PAGE, Part, SECTOR, StatusWrite, sfdp};
 
 /// A flash part on its bus: what it makes of commands, and what it remembers beside its cells.
 #[derive(Debug)]
@@ -11,8 +12,15 @@ pub struct Nor {
     part: &'static Part,
     cells: Flash,
     sfdp: [u8; 256],
-    /// Status registers 1 to 3, without BUSY and WEL.
-    status: [u8; 3],
+    layout: &'static StatusLayout,
+    /// Status registers as they hold now, register 1 lowest, without BUSY and WEL.
+    status: u32,
+    /// Status registers as they will be after power-up.
+    kept_status: u32,
+    /// The registers cannot be written, by a bit such as SRP1.
+    status_locked: bool,
+    /// The locks of single blocks were opened, where WPS is set.
+    blocks_opened: bool,
     write_enabled: bool,
     volatile_status: bool,
     reset_enabled: bool,
@@ -80,8 +88,8 @@ pub(crate) enum Unit {
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 const BUSY: u8 = 1 << 0;
 const WEL: u8 = 1 << 1;
-/// Block protect bits BP0 to BP2, TB and SEC of status register 1.
-const PROTECT: u8 = 0b0111_1100;
+/// Bit 7 of register 1: with SRP1 it locks the registers for ever.
+const SRP0: u32 = 1 << 7;
 
 impl Nor {
     /// A part with contents of its size.
@@ -90,7 +98,11 @@ impl Nor {
             part,
             sfdp: sfdp::table(part),
             cells,
-            status: [0; 3],
+            layout: part.status_layout(),
+            status: 0,
+            kept_status: 0,
+            status_locked: false,
+            blocks_opened: false,
             write_enabled: false,
             volatile_status: false,
             reset_enabled: false,
@@ -111,6 +123,12 @@ impl Nor {
         self.counts
     }
 
+    /// The part comes with this in its status registers, register 1 lowest.
+    pub fn set_status(&mut self, status: u32) {
+        self.kept_status = status & !self.layout.mask(BitKind::ReadOnly);
+        self.restore_status();
+    }
+
     /// The cells.
     pub fn cells(&self) -> &Flash {
         &self.cells
@@ -123,6 +141,18 @@ impl Nor {
 
     /// The supply comes back: volatile state is lost, an operation under way has ended.
     pub fn power_cycle(&mut self) {
+        let lock = self.layout.mask(BitKind::Lock);
+        // Without bit 7 the lock ends here.
+        if self.kept_status & SRP0 == 0 {
+            self.kept_status &= !lock;
+        }
+        self.status_locked = false;
+        self.reset();
+    }
+
+    /// Commands 66 and 99: as power-up, but locks stay.
+    fn reset(&mut self) {
+        self.restore_status();
         self.write_enabled = false;
         self.volatile_status = false;
         self.reset_enabled = false;
@@ -179,8 +209,7 @@ impl Nor {
             0xB9 => self.powered_down = true,
             0x66 => self.reset_enabled = true,
             0x99 if armed => {
-                self.power_cycle();
-                self.status[0] &= !WEL;
+                self.reset();
             }
             0xB7 => self.four_byte_mode = self.part.four_byte,
             0xE9 => self.four_byte_mode = false,
@@ -201,6 +230,7 @@ impl Nor {
             0x01 => return self.write_status(now, 0, rest),
             0x31 => return self.write_status(now, 1, rest),
             0x11 => return self.write_status(now, 2, rest),
+            0x98 if std::mem::take(&mut self.write_enabled) => self.blocks_opened = true,
             0x02 => {
                 let (at, data) = address(rest, self.address_len())?;
                 return self.program(now, at, data).ok();
@@ -369,21 +399,29 @@ impl Nor {
         }
     }
 
-    fn write_status(&mut self, now: Instant, first: usize, values: &[u8]) -> Option<Work> {
+    /// Writes registers from `first` on. Bits that only go to 1 stay there; the ones that cannot be
+    /// volatile are left alone by a volatile write (W25Q32JV, "Write Enable for Volatile Status
+    /// Register").
+    fn write_status(&mut self, now: Instant, first: u8, values: &[u8]) -> Option<Work> {
         let volatile = std::mem::take(&mut self.volatile_status);
         if !volatile {
             self.take_latch(now).ok()?;
         }
-        // Two bytes behind 01 write the first two registers; a third one is ignored.
-        let count = if first == 0 { 2 } else { 1 };
-        for (offset, value) in values.iter().take(count).enumerate() {
-            if first + offset < usize::from(self.part.status_registers) {
-                self.status[first + offset] = match first + offset {
-                    0 => value & !(BUSY | WEL),
-                    _ => *value,
-                };
-            }
+        let (mask, value) = self.taken(first, values)?;
+        if self.status_locked {
+            return None;
         }
+        let one_time = self.layout.mask(BitKind::OneTime);
+        let fixed = self.layout.mask(BitKind::ReadOnly) | if volatile { one_time } else { 0 };
+        let change = |old: u32| {
+            let new = old & !(mask & !fixed) | value & mask & !fixed;
+            new | old & one_time
+        };
+        self.status = change(self.status);
+        if !volatile {
+            self.kept_status = change(self.kept_status);
+        }
+        self.status_locked = self.status & self.layout.mask(BitKind::Lock) != 0;
         let time = if volatile {
             Duration::ZERO
         } else {
@@ -396,11 +434,40 @@ impl Nor {
         })
     }
 
-    fn status_byte(&self, register: usize, now: Instant) -> u8 {
-        if register >= usize::from(self.part.status_registers) {
+    /// Bits that a write of registers reaches, and what it brings. `None`: it is not a command of
+    /// this part.
+    fn taken(&self, first: u8, values: &[u8]) -> Option<(u32, u32)> {
+        let (&low, rest) = values.split_first()?;
+        let exists = first < self.layout.registers;
+        let (mask, value) = match (self.part.status_write, first, rest.first()) {
+            (StatusWrite::Single, 0, Some(_)) => return None,
+            (StatusWrite::Pair, 0, second) => (
+                0xFFFF,
+                u32::from(low) | u32::from(*second.unwrap_or(&0)) << 8,
+            ),
+            (StatusWrite::Pair, ..) => return None,
+            (_, 0, Some(second)) => (0xFFFF, u32::from(low) | u32::from(*second) << 8),
+            _ if exists => (0xFF << (8 * first), u32::from(low) << (8 * first)),
+            _ => return None,
+        };
+        Some((mask & self.registers_mask(), value))
+    }
+
+    fn registers_mask(&self) -> u32 {
+        u32::MAX >> (32 - 8 * u32::from(self.layout.registers))
+    }
+
+    fn restore_status(&mut self) {
+        self.status = self.kept_status & self.registers_mask();
+        self.status_locked |= self.status & self.layout.mask(BitKind::Lock) != 0;
+        self.blocks_opened = false;
+    }
+
+    fn status_byte(&self, register: u8, now: Instant) -> u8 {
+        if register >= self.layout.registers {
             return 0xFF;
         }
-        let mut byte = self.status[register];
+        let mut byte = (self.status >> (8 * register)) as u8;
         if register == 0 {
             if self.is_busy(now) {
                 // WEL stays set until the operation has ended.
@@ -415,33 +482,17 @@ impl Nor {
 
     /// Status registers 1 and 2 as a loader reads them before it unlocks the part.
     pub(crate) fn protection(&self) -> [u8; 2] {
-        [self.status[0], self.status[1]]
+        let [first, second, ..] = self.status.to_le_bytes();
+        [first, second]
     }
 
-    /// Whether block protection covers any of the range: BP0 to BP2 protect 1/64 (or one sector
-    /// with SEC) up to all of the part, from the top or, with TB, from the bottom
-    /// (W25Q32JV, "Status Register Memory Protection", CMP = 0).
     fn is_protected(&self, range: &Range<u32>) -> bool {
-        let bits = self.status[0] & PROTECT;
-        let level = u32::from(bits >> 2 & 7);
-        if level == 0 {
+        if self.blocks_opened {
             return false;
         }
-        let (bottom, sectors) = (bits & 0x20 != 0, bits & 0x40 != 0);
-        let size = self.part.size;
-        let len = if level == 7 {
-            size
-        } else if sectors {
-            (SECTOR << (level - 1)).min(BLOCK / 2)
-        } else {
-            (size / 64)
-                .max(BLOCK)
-                .checked_shl(level - 1)
-                .unwrap_or(size)
-        };
-        let len = len.min(size);
-        let protected = if bottom { 0..len } else { size - len..size };
-        range.start < protected.end && protected.start < range.end
+        self.layout
+            .protected(self.status, self.part.size)
+            .is_some_and(|protected| range.start < protected.end && protected.start < range.end)
     }
 
     fn address_len(&self) -> usize {
@@ -583,6 +634,123 @@ mod tests {
         assert_eq!(bench.ask(&[0x35]), [0x02]);
         bench.send(&[0x06]);
         assert!(bench.send(&[0x02, 0x3F, 0, 0, 0]).is_some());
+    }
+
+    fn bench_of(part: &str) -> Bench {
+        let part = Part::named(part).unwrap();
+        Bench {
+            nor: Nor::new(part, Flash::in_memory(part.size)),
+            now: NOW,
+        }
+    }
+
+    #[test]
+    fn a_volatile_status_is_lost_with_a_reset_and_a_kept_one_is_not() {
+        let mut bench = Bench::new(4 << 20);
+        bench.send(&[0x50]);
+        assert_eq!(
+            bench.send(&[0x01, 0x04, 0x02]).unwrap().time,
+            Duration::ZERO
+        );
+        assert_eq!(bench.ask(&[0x35]), [0x02]);
+        bench.send(&[0x66]);
+        bench.send(&[0x99]);
+        assert_eq!([bench.ask::<1>(&[0x05]), bench.ask(&[0x35])], [[0], [0]]);
+        bench.send(&[0x06]);
+        assert!(bench.send(&[0x01, 0x04, 0x02]).unwrap().time > Duration::ZERO);
+        bench.nor.power_cycle();
+        assert_eq!([bench.ask::<1>(&[0x05]), bench.ask(&[0x35])], [[4], [2]]);
+    }
+
+    #[test]
+    fn one_time_bits_go_to_1_for_ever_and_only_for_good() {
+        let mut bench = Bench::new(4 << 20);
+        bench.send(&[0x50]);
+        bench.send(&[0x31, 0x08]);
+        assert_eq!(bench.ask(&[0x35]), [0x00]);
+        bench.send(&[0x06]);
+        bench.send(&[0x31, 0x08]);
+        bench.send(&[0x06]);
+        bench.send(&[0x31, 0x00]);
+        bench.nor.power_cycle();
+        assert_eq!(bench.ask(&[0x35]), [0x08]);
+    }
+
+    #[test]
+    fn srp1_locks_the_registers_until_power_off_and_with_srp0_for_ever() {
+        let mut bench = Bench::new(4 << 20);
+        bench.send(&[0x06]);
+        bench.send(&[0x01, 0x04, 0x01]);
+        for _ in 0..2 {
+            bench.send(&[0x06]);
+            assert_eq!(bench.send(&[0x01, 0x00, 0x00]), None);
+            bench.send(&[0x66]);
+            bench.send(&[0x99]);
+            assert_eq!(bench.ask(&[0x05]), [0x04]);
+        }
+        bench.nor.power_cycle();
+        assert_eq!(bench.ask(&[0x35]), [0x00]);
+        bench.send(&[0x06]);
+        bench.send(&[0x01, 0x80, 0x01]);
+        bench.nor.power_cycle();
+        bench.send(&[0x06]);
+        assert_eq!(bench.send(&[0x01, 0x00, 0x00]), None);
+        assert_eq!(
+            [bench.ask::<1>(&[0x05]), bench.ask(&[0x35])],
+            [[0x80], [0x01]]
+        );
+    }
+
+    #[test]
+    fn turned_round_protection_leaves_what_bp_names() {
+        let mut bench = Bench::new(4 << 20);
+        bench.send(&[0x06]);
+        // BP 1 from the top: 64 KiB are free, the rest is not.
+        bench.send(&[0x01, 0x04, 0x40]);
+        for (at, writable) in [([0x3F, 0, 0], true), ([0x3E, 0xFF, 0], false)] {
+            bench.send(&[0x06]);
+            let work = bench.send(&[0x20, at[0], at[1], at[2]]);
+            assert_eq!(work.is_some(), writable);
+        }
+    }
+
+    #[test]
+    fn blocks_with_locks_of_their_own_are_locked_until_they_are_opened() {
+        let mut bench = Bench::new(4 << 20);
+        bench.send(&[0x06]);
+        bench.send(&[0x11, 0x04]);
+        bench.send(&[0x06]);
+        assert_eq!(bench.send(&[0x02, 0, 0, 0, 0]), None);
+        bench.send(&[0x06]);
+        bench.send(&[0x98]);
+        bench.send(&[0x06]);
+        assert!(bench.send(&[0x02, 0, 0, 0, 0]).is_some());
+    }
+
+    #[test]
+    fn status_registers_are_written_as_each_part_wants_it() {
+        // One byte clears the second register.
+        let mut old = bench_of("W25Q80DV");
+        old.send(&[0x06]);
+        old.send(&[0x01, 0x00, 0x02]);
+        assert_eq!(old.ask(&[0x35]), [0x02]);
+        old.send(&[0x06]);
+        assert_eq!(old.send(&[0x31, 0x00]), None);
+        old.send(&[0x06]);
+        old.send(&[0x01, 0x00]);
+        assert_eq!(old.ask(&[0x35]), [0x00]);
+        // Two bytes are one too many.
+        let mut single = bench_of("GD25Q32C");
+        single.send(&[0x06]);
+        assert_eq!(single.send(&[0x01, 0x04, 0x02]), None);
+        single.send(&[0x06]);
+        single.send(&[0x31, 0x02]);
+        assert_eq!(single.ask(&[0x35]), [0x02]);
+        // One register is all there is.
+        let mut one = bench_of("MX25L3233F");
+        one.send(&[0x06]);
+        one.send(&[0x01, 0x44]);
+        assert_eq!([one.ask::<1>(&[0x05]), one.ask(&[0x35])], [[0x44], [0xFF]]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use guru_chip::{JedecId, Protection, StatusLayout};
+
 const KB: u32 = 1024;
 const MB: u32 = 1024 * KB;
 
@@ -12,12 +14,23 @@ pub struct Part {
     pub jedec: [u8; 3],
     /// Size in bytes.
     pub size: u32,
-    /// Number of status registers that can be read (05, 35, 15) and written (01, 31, 11).
-    pub status_registers: u8,
+    /// How its status registers are written.
+    pub status_write: StatusWrite,
     /// Whether the part has the 4-byte commands (13, 12, 21, DC) and mode (B7, E9).
     pub four_byte: bool,
     /// Typical times.
     pub times: &'static Times,
+}
+
+/// How the status registers of a part are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusWrite {
+    /// 01 with one or two bytes; one byte clears the second register.
+    Pair,
+    /// 01 with one or two bytes, 31 and 11 with one.
+    Any,
+    /// 01, 31 and 11 with one byte; 01 with two is not taken.
+    Single,
 }
 
 /// Typical times of a part.
@@ -102,41 +115,50 @@ const fn part(
     name: &'static str,
     jedec: [u8; 3],
     size: u32,
-    four_byte: bool,
+    status_write: StatusWrite,
     times: &'static Times,
 ) -> Part {
     Part {
         name,
         jedec,
         size,
-        status_registers: 3,
-        four_byte,
+        status_write,
+        // Three bytes address 16 MiB.
+        four_byte: size > 16 * MB,
         times,
     }
 }
 
+use StatusWrite::{Any, Pair, Single};
+
 /// Every part that can be chosen, the default of each size first.
 static PARTS: [Part; 20] = [
-    part("W25X20CL", [0xEF, 0x30, 0x12], 256 * KB, false, &WINBOND),
-    part("W25Q40CL", [0xEF, 0x40, 0x13], 512 * KB, false, &WINBOND),
-    part("W25Q80DV", [0xEF, 0x40, 0x14], MB, false, &WINBOND),
-    part("W25Q16JV", [0xEF, 0x40, 0x15], 2 * MB, false, &WINBOND),
-    part("W25Q32JV", [0xEF, 0x40, 0x16], 4 * MB, false, &WINBOND),
-    part("W25Q64JV", [0xEF, 0x40, 0x17], 8 * MB, false, &WINBOND),
-    part("W25Q128JV", [0xEF, 0x40, 0x18], 16 * MB, false, &WINBOND),
-    part("W25Q256JV", [0xEF, 0x40, 0x19], 32 * MB, true, &WINBOND),
-    part("W25Q512JV", [0xEF, 0x40, 0x20], 64 * MB, true, &WINBOND),
-    part("W25Q01JV", [0xEF, 0x40, 0x21], 128 * MB, true, &WINBOND),
-    part("GD25Q16C", [0xC8, 0x40, 0x15], 2 * MB, false, &GIGADEVICE),
-    part("GD25Q32C", [0xC8, 0x40, 0x16], 4 * MB, false, &GIGADEVICE),
-    part("GD25Q64C", [0xC8, 0x40, 0x17], 8 * MB, false, &GIGADEVICE),
-    part("GD25Q128C", [0xC8, 0x40, 0x18], 16 * MB, false, &GIGADEVICE),
-    part("XM25QH32C", [0x20, 0x40, 0x16], 4 * MB, false, &XMC),
-    part("XM25QH64C", [0x20, 0x40, 0x17], 8 * MB, false, &XMC),
-    part("BY25Q32BS", [0x68, 0x40, 0x16], 4 * MB, false, &OTHERS),
-    part("IS25LP032D", [0x9D, 0x60, 0x16], 4 * MB, false, &OTHERS),
-    part("MX25L3233F", [0xC2, 0x20, 0x16], 4 * MB, false, &MACRONIX),
-    part("EN25Q32C", [0x1C, 0x30, 0x16], 4 * MB, false, &OTHERS),
+    part("W25X20CL", [0xEF, 0x30, 0x12], 256 * KB, Pair, &WINBOND),
+    part("W25Q40CL", [0xEF, 0x40, 0x13], 512 * KB, Pair, &WINBOND),
+    part("W25Q80DV", [0xEF, 0x40, 0x14], MB, Pair, &WINBOND),
+    part("W25Q16JV", [0xEF, 0x40, 0x15], 2 * MB, Any, &WINBOND),
+    part("W25Q32JV", [0xEF, 0x40, 0x16], 4 * MB, Any, &WINBOND),
+    part("W25Q64JV", [0xEF, 0x40, 0x17], 8 * MB, Any, &WINBOND),
+    part("W25Q128JV", [0xEF, 0x40, 0x18], 16 * MB, Any, &WINBOND),
+    part("W25Q256JV", [0xEF, 0x40, 0x19], 32 * MB, Any, &WINBOND),
+    part("W25Q512JV", [0xEF, 0x40, 0x20], 64 * MB, Any, &WINBOND),
+    part("W25Q01JV", [0xEF, 0x40, 0x21], 128 * MB, Any, &WINBOND),
+    part("GD25Q16C", [0xC8, 0x40, 0x15], 2 * MB, Any, &GIGADEVICE),
+    part("GD25Q32C", [0xC8, 0x40, 0x16], 4 * MB, Single, &GIGADEVICE),
+    part("GD25Q64C", [0xC8, 0x40, 0x17], 8 * MB, Single, &GIGADEVICE),
+    part(
+        "GD25Q128C",
+        [0xC8, 0x40, 0x18],
+        16 * MB,
+        Single,
+        &GIGADEVICE,
+    ),
+    part("XM25QH32C", [0x20, 0x40, 0x16], 4 * MB, Any, &XMC),
+    part("XM25QH64C", [0x20, 0x40, 0x17], 8 * MB, Any, &XMC),
+    part("BY25Q32BS", [0x68, 0x40, 0x16], 4 * MB, Any, &OTHERS),
+    part("IS25LP032D", [0x9D, 0x60, 0x16], 4 * MB, Any, &OTHERS),
+    part("MX25L3233F", [0xC2, 0x20, 0x16], 4 * MB, Any, &MACRONIX),
+    part("EN25Q32C", [0x1C, 0x30, 0x16], 4 * MB, Any, &OTHERS),
 ];
 
 /// Every part that can be chosen.
@@ -150,6 +172,18 @@ impl Part {
         PARTS
             .iter()
             .find(|part| part.name.eq_ignore_ascii_case(name))
+    }
+
+    /// What RDID says, as one number.
+    pub fn id(&self) -> JedecId {
+        let [maker, kind, capacity] = self.jedec;
+        JedecId(u32::from_le_bytes([maker, kind, capacity, 0]))
+    }
+
+    /// What its status registers hold. Parts of which that is not known have one register without
+    /// protection.
+    pub fn status_layout(&self) -> &'static StatusLayout {
+        self.id().status_layout().unwrap_or(&PLAIN)
     }
 
     /// The part that a board of this flash size gets when none is named.
@@ -193,6 +227,17 @@ impl Times {
     }
 }
 
+static PLAIN: StatusLayout = StatusLayout {
+    maker: "",
+    registers: 1,
+    bits: &[],
+    protection: Protection::Blocks {
+        bits: 0,
+        bottom: None,
+        complement: None,
+    },
+};
+
 fn millis(ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
@@ -209,6 +254,13 @@ mod tests {
             assert_eq!(part.jedec[0], 0xEF, "{}", part.name);
             assert_eq!(part.four_byte, size > 16 * MB);
             size *= 2;
+        }
+    }
+
+    #[test]
+    fn the_status_registers_of_each_part_are_known() {
+        for part in parts() {
+            assert!(part.id().status_layout().is_some(), "{}", part.name);
         }
     }
 
