@@ -522,29 +522,26 @@ mod tests {
         // W25Q32JV, section 7.1.9.
         let winbond = layout(0x16_40_EF);
         for (status, range) in [
-            (0b00_0000_00, None),
-            (0b00_0001_00, Some(0x3F_0000..0x40_0000)),
-            (0b00_0110_00, Some(0x20_0000..0x40_0000)),
-            (0b00_0111_00, Some(0..0x40_0000)),
-            (0b00_1001_00, Some(0..0x1_0000)),
-            (0b01_0001_00, Some(0x3F_F000..0x40_0000)),
-            (0b01_1101_00, Some(0..0x8000)),
+            (0x00, None),
+            (0x04, Some(0x3F_0000..0x40_0000)),
+            (0x18, Some(0x20_0000..0x40_0000)),
+            (0x1C, Some(0..0x40_0000)),
+            (0x24, Some(0..0x1_0000)),
+            (0x44, Some(0x3F_F000..0x40_0000)),
+            (0x74, Some(0..0x8000)),
             (0x4000, Some(0..0x40_0000)),
-            (0x4000 | 0b00_0001_00, Some(0..0x3F_0000)),
-            (0x4000 | 0b00_1001_00, Some(0x1_0000..0x40_0000)),
-            (0x4000 | 0b00_0111_00, None),
+            (0x4000 | 0x04, Some(0..0x3F_0000)),
+            (0x4000 | 0x24, Some(0x1_0000..0x40_0000)),
+            (0x4000 | 0x1C, None),
             (0x4_0000, Some(0..0x40_0000)),
         ] {
             assert_eq!(winbond.protected(status, 4 * MB), range, "{status:#x}");
         }
         // W25Q256JV: four bits, and TB one place higher.
         let large = layout(0x19_40_EF);
-        assert_eq!(
-            large.protected(0b0_1001_00, 32 * MB),
-            Some(16 * MB..32 * MB)
-        );
-        assert_eq!(large.protected(0b1_0001_00, 32 * MB), Some(0..BLOCK));
-        assert_eq!(large.protected(0b0_1111_00, 32 * MB), Some(0..32 * MB));
+        assert_eq!(large.protected(0x24, 32 * MB), Some(16 * MB..32 * MB));
+        assert_eq!(large.protected(0x44, 32 * MB), Some(0..BLOCK));
+        assert_eq!(large.protected(0x3C, 32 * MB), Some(0..32 * MB));
     }
 
     #[test]

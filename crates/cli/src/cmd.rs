@@ -6,9 +6,12 @@ mod erase_flash;
 mod erase_region;
 mod flash;
 mod flash_id;
+mod flash_status;
+mod get_security_info;
 mod man;
 mod ports;
 mod read_flash;
+mod read_flash_sfdp;
 mod read_mac;
 mod sim;
 mod verify_flash;
@@ -61,6 +64,10 @@ pub enum Command {
     EraseFlash(erase_flash::EraseFlash),
     EraseRegion(erase_region::EraseRegion),
     FlashId(flash_id::FlashId),
+    ReadFlashStatus(flash_status::ReadFlashStatus),
+    WriteFlashStatus(flash_status::WriteFlashStatus),
+    ReadFlashSfdp(read_flash_sfdp::ReadFlashSfdp),
+    GetSecurityInfo(get_security_info::GetSecurityInfo),
     ChipId(chip_id::ChipId),
     ReadMac(read_mac::ReadMac),
     Ports(ports::Ports),
@@ -84,6 +91,10 @@ impl Command {
             Self::EraseFlash(command) => command.run(context),
             Self::EraseRegion(command) => command.run(context),
             Self::FlashId(command) => command.run(context),
+            Self::ReadFlashStatus(command) => command.run(context),
+            Self::WriteFlashStatus(command) => command.run(context),
+            Self::ReadFlashSfdp(command) => command.run(context),
+            Self::GetSecurityInfo(command) => command.run(context),
             Self::ChipId(command) => command.run(context),
             Self::ReadMac(command) => command.run(context),
             Self::Ports(command) => command.run(context),

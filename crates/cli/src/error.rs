@@ -65,6 +65,14 @@ pub enum Error {
         /// Its value.
         value: u32,
     },
+    /// More bytes of SFDP than are shown at once, or none.
+    #[error("{length} bytes cannot be shown at once; 1 to {most} can")]
+    SfdpLength {
+        /// Bytes asked for.
+        length: u32,
+        /// The most that there can be.
+        most: u32,
+    },
     /// Two files touch the same sector of flash.
     #[error(
         "'{file}' at 0x{address:x} overlaps '{other}', which takes the sectors up to 0x{other_end:x}"
@@ -237,6 +245,7 @@ impl Error {
             | Self::BadAddress { .. }
             | Self::Unaligned { .. }
             | Self::Overlap { .. }
+            | Self::SfdpLength { .. }
             | Self::Config(_)
             | Self::Simulator(_) => Kind::Usage,
             Self::Serve(ServeError::Listen(..)) => Kind::Port,

@@ -1,16 +1,19 @@
 //! The only place that prints. What a command does and finds arrives here as values; a [`Screen`]
 //! makes text, JSON, or a predecessor's text of it.
 
+mod chip;
 mod escape;
 mod json;
 mod out;
 mod text;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use guru_loader::{Event, ExtendedMac, FlashInfo, WriteReport};
+use guru_loader::{
+    Event, ExtendedMac, FlashInfo, FlashStatus, SecurityReport, Sfdp, StatusChange, WriteReport,
+};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -30,6 +33,19 @@ pub fn data(bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Asks a question at the terminal. `None`: there is none.
+pub fn confirm(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    // To standard error: what goes to standard output may be read by a program.
+    Out::new(Stream::Stderr).part(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).ok()?;
+    let answer = answer.trim();
+    Some(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
 /// Shows what happens.
@@ -187,6 +203,25 @@ pub enum Report {
     },
     /// `flash-id`.
     FlashId(FlashInfo),
+    /// `get-security-info`.
+    GetSecurityInfo(Box<SecurityReport>),
+    /// `read-flash-status`.
+    ReadFlashStatus(Box<FlashStatus>),
+    /// `write-flash-status`.
+    WriteFlashStatus(Box<StatusChange>),
+    /// `read-flash-sfdp`.
+    ReadFlashSfdp {
+        /// First byte.
+        address: u32,
+        /// What is there.
+        bytes: Vec<u8>,
+        /// What the flash is; read under the old name only.
+        #[serde(skip)]
+        id: Option<FlashInfo>,
+    },
+    /// `read-flash-sfdp --decode`.
+    #[serde(rename = "read-flash-sfdp")]
+    DecodedSfdp(Box<Sfdp>),
     /// `ports`.
     Ports {
         /// The ports, the likeliest first.

@@ -1,8 +1,8 @@
 //! What a chip says of its security, for people.
 
-use guru_chip::{Chip, WordsError};
+use guru_chip::{Chip, SecurityInfoForm, WordsError};
 use guru_link::Link;
-use guru_wire::{SecurityFlags, SecurityInfo};
+use guru_wire::{Opcode, SecurityFlags, SecurityInfo};
 use serde::Serialize;
 
 use crate::{Error, Session};
@@ -100,10 +100,10 @@ pub struct KeyPurpose {
     pub name: Option<&'static str>,
 }
 
-/// Names in `chips/*.toml` of bits of a chip whose ROM does not tell its security state.
-const DIS_JTAG: &str = "dis_jtag";
-const DIS_DECRYPT: &str = "dis_download_decrypt";
-const DIS_CACHE: &str = "dis_download_cache";
+/// eFuse fields of a chip whose ROM does not tell its security state.
+const DIS_JTAG: &str = "JTAG_DISABLE";
+const DIS_DECRYPT: &str = "DISABLE_DL_DECRYPT";
+const DIS_CACHE: &str = "DISABLE_DL_CACHE";
 
 impl<L: Link> Session<L> {
     /// The chip's security state: what the ROM tells, or, where it tells nothing, what eFuse says.
@@ -131,6 +131,20 @@ impl<L: Link> Session<L> {
                 self.chip.name
             ))),
             None => self.of_efuse().await,
+        }
+    }
+
+    /// Whether the ROM tells its security state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when it does not know GET_SECURITY_INFO.
+    pub fn asks_security(&self) -> Result<(), Error> {
+        match self.chip.rom.security_info {
+            SecurityInfoForm::None => Err(Error::Unsupported {
+                opcode: Opcode::GetSecurityInfo,
+            }),
+            SecurityInfoForm::Short | SecurityInfoForm::Long => Ok(()),
         }
     }
 
@@ -163,8 +177,12 @@ impl<L: Link> Session<L> {
         };
         let mut named = [false; 3];
         for (value, name) in named.iter_mut().zip([DIS_JTAG, DIS_DECRYPT, DIS_CACHE]) {
-            if chip.bits(name).is_some() {
-                *value = self.named_bits(name).await? != 0;
+            for bits in chip
+                .efuse
+                .field(name)
+                .map_or(&[] as &[_], |field| field.parts)
+            {
+                *value |= self.learn(|words| bits.read(words)).await? != 0;
             }
         }
         let [jtag, decrypt, cache] = named;
@@ -191,7 +209,7 @@ impl<L: Link> Session<L> {
             usb_disabled: false,
             dcache_disabled: cache,
             icache_disabled: cache,
-            decrypt_disabled: chip.bits(DIS_DECRYPT).map(|_| decrypt),
+            decrypt_disabled: chip.efuse.field(DIS_DECRYPT).map(|_| decrypt),
             efuse,
         })
     }

@@ -109,11 +109,13 @@ const FREQUENCY: Opt = one(
 const MODE: Opt = one("--flash-mode", "-fm", Value::Choice(&MODES), "ESPTOOL_FM");
 const SIZE: Opt = one("--flash-size", "-fs", Value::Choice(&SIZES), "ESPTOOL_FS");
 
+const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), "");
+
 /// Name of the argument with addresses and files.
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 9] = [
+pub static COMMANDS: [Command; 13] = [
     Command {
         name: "write-flash",
         options: &[
@@ -190,6 +192,30 @@ pub static COMMANDS: [Command; 9] = [
         many: false,
     },
     Command {
+        name: "read-flash-status",
+        options: &[STATUS_BYTES, PINS],
+        arguments: &[],
+        many: false,
+    },
+    Command {
+        name: "write-flash-status",
+        options: &[flag("--non-volatile", ""), STATUS_BYTES, PINS],
+        arguments: &[("VALUE", Value::Integer)],
+        many: false,
+    },
+    Command {
+        name: "read-flash-sfdp",
+        options: &[SIZE, MODE, FREQUENCY, PINS],
+        arguments: &[("ADDRESS", Value::Integer), ("BYTES", Value::Integer)],
+        many: false,
+    },
+    Command {
+        name: "get-security-info",
+        options: &[],
+        arguments: &[],
+        many: false,
+    },
+    Command {
         name: "chip-id",
         options: &[],
         arguments: &[],
@@ -210,22 +236,18 @@ pub static COMMANDS: [Command; 9] = [
 ];
 
 /// Commands that will come.
-pub const NOT_YET: [&str; 17] = [
+pub const NOT_YET: [&str; 13] = [
     "dump-bbm",
     "dump-mem",
     "elf2image",
-    "get-security-info",
     "image-info",
     "load-ram",
     "merge-bin",
-    "read-flash-sfdp",
-    "read-flash-status",
     "read-mem",
     "read-nand-spare",
     "read-sdc-chip-info",
     "run",
     "verify-sdc-certificate",
-    "write-flash-status",
     "write-mem",
     "write-nand-spare",
 ];

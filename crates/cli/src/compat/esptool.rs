@@ -196,6 +196,9 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
         match (*name, value) {
             ("--flash-type" | "--nand-end-address", _) => {}
             _ if overridden(command.options, &parsed.options, at) => {}
+            // Options without an effect, there as well.
+            ("--flash-size" | "--flash-mode" | "--flash-freq", _)
+                if command.name == "read-flash-sfdp" => {}
             // Given twice, it counts once.
             (name, None) if words.iter().any(|word| word == name) => {}
             (name, Some(value)) => words.push(joined(name, value)),

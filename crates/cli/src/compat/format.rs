@@ -1,5 +1,78 @@
 //! Numbers and bars in the predecessor's form.
 
+use guru_loader::{FlashStatus, Jtag, SecureBoot, SecurityReport};
+
+/// Contents of as many status registers as were read.
+pub fn status(read: &FlashStatus, value: u32) -> String {
+    let width = 2 + 2 * usize::from(u8::from(read.bytes));
+    format!("{value:#0width$x}")
+}
+
+/// What the ROM tells of its security, below the title.
+pub fn security(report: &SecurityReport) -> Vec<String> {
+    let flags = report.flags.unwrap_or_default();
+    let mut lines = vec![format!("Flags: {flags:#010x} ({flags:#b})")];
+    if let Some(purposes) = report
+        .raw_key_purposes
+        .filter(|_| !report.key_purposes.is_empty())
+    {
+        let purposes: Vec<_> = purposes.iter().map(u8::to_string).collect();
+        lines.push(format!("Key Purposes: ({})", purposes.join(", ")));
+        lines.extend(report.key_purposes.iter().map(|key| {
+            let name = key.name.unwrap_or("UNKNOWN");
+            format!("  BLOCK_KEY{} - {name}", key.block)
+        }));
+    }
+    if let (Some(chip_id), Some(version)) = (report.chip_id, report.api_version) {
+        lines.push(format!("Chip ID: {chip_id}"));
+        lines.push(format!("API Version: {version}"));
+    }
+    let secure_boot = report.secure_boot != SecureBoot::Off;
+    lines.push(format!("Secure Boot: {}", enabled(secure_boot)));
+    if secure_boot {
+        if report.aggressive_revocation {
+            lines.push("Secure Boot Aggressive key revocation: Enabled".to_owned());
+        }
+        if !report.revoked_keys.is_empty() {
+            lines.push("Secure Boot Key Revocation Status:\n".to_owned());
+        }
+        for key in &report.revoked_keys {
+            lines.push(format!("\tSecure Boot Key{key} is Revoked\n"));
+        }
+    }
+    lines.push(format!(
+        "Flash Encryption: {}",
+        enabled(report.flash_encryption)
+    ));
+    lines.push(format!(
+        "SPI Boot Crypt Count (SPI_BOOT_CRYPT_CNT): {:#x}",
+        report.crypt_count
+    ));
+    let also = [
+        (
+            report.dcache_disabled,
+            "Dcache in UART download mode: Disabled",
+        ),
+        (
+            report.icache_disabled,
+            "Icache in UART download mode: Disabled",
+        ),
+        (report.jtag == Jtag::Disabled, "JTAG: Permanently Disabled"),
+        (
+            report.jtag == Jtag::SoftDisabled,
+            "JTAG: Software Access Disabled",
+        ),
+        (report.usb_disabled, "USB Access: Disabled"),
+    ];
+    let also = also.iter().filter(|(there, _)| *there);
+    lines.extend(also.map(|(_, line)| (*line).to_owned()));
+    lines
+}
+
+fn enabled(on: bool) -> &'static str {
+    if on { "Enabled" } else { "Disabled" }
+}
+
 /// A number of bytes: `512B`, `1.20MB`.
 pub fn bytes(count: u64) -> String {
     if count < 1024 {

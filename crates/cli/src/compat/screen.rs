@@ -4,7 +4,7 @@ use guru_image::FirmwareError;
 use guru_link::LinkError;
 use guru_loader::{
     ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo, Leaving,
-    Notice, Progress, Step, Unverified, UsbMode,
+    Notice, Progress, SecurityReport, Step, Unverified, UsbMode,
 };
 
 use super::{esptool, format};
@@ -217,15 +217,27 @@ impl Screen {
         self.property("MAC_EXT", &extended.mac_extension);
     }
 
-    fn flash(&mut self, flash: &FlashInfo) {
-        let title = "Flash Memory Information:";
+    fn title(&mut self, title: &str) {
         self.lines.print(title);
         self.lines.print(&"=".repeat(title.len()));
+    }
+
+    fn security(&mut self, report: &SecurityReport) {
+        self.title("Security Information:");
+        for line in format::security(report) {
+            self.lines.print(&line);
+        }
+    }
+
+    fn flash(&mut self, flash: &FlashInfo) {
         self.lines
             .print(&format!("Manufacturer: {:02x}", flash.manufacturer));
         self.lines.print(&format!("Device: {:04x}", flash.device));
         let size = flash.size_label.unwrap_or("Unknown");
         self.lines.print(&format!("Detected flash size: {size}"));
+    }
+
+    fn flash_details(&mut self, flash: &FlashInfo) {
         match flash.data_lines {
             Some(4) => self
                 .lines
@@ -624,6 +636,17 @@ impl ui::Screen for Screen {
                     elapsed.as_secs_f64()
                 ));
             }
+            Event::WritingStatus(change) => {
+                let status = |value| format::status(&change.before, value);
+                lines.print(&format!(
+                    "Initial flash memory status: {}",
+                    status(change.before.value)
+                ));
+                lines.print(&format!(
+                    "Setting flash memory status: {}",
+                    status(change.asked)
+                ));
+            }
             Event::LinkLost { attempt } => {
                 if *attempt == 1 {
                     lines.print("\nLost connection, retrying...");
@@ -696,7 +719,31 @@ impl ui::Screen for Screen {
     fn report(&mut self, report: Report) {
         match report {
             Report::Version { .. } => self.lines.print(esptool::LEVEL),
-            Report::FlashId(flash) => self.flash(&flash),
+            Report::FlashId(flash) => {
+                let title = "Flash Memory Information:";
+                self.title(title);
+                self.flash(&flash);
+                self.flash_details(&flash);
+            }
+            Report::GetSecurityInfo(report) => self.security(&report),
+            Report::ReadFlashStatus(status) => self
+                .lines
+                .print(&format!("Flash memory status: {:#06x}", status.value)),
+            Report::WriteFlashStatus(change) => self.lines.print(&format!(
+                "After flash memory status:   {}",
+                format::status(&change.before, change.after.unwrap_or_default())
+            )),
+            Report::ReadFlashSfdp { address, bytes, id } => {
+                if let Some(flash) = &id {
+                    self.flash(flash);
+                }
+                let end = u64::from(address) + bytes.len() as u64 - 1;
+                let mut line = format!("Flash memory SFDP[{address}..{end}]: ");
+                for byte in bytes {
+                    line.push_str(&format!("{byte:#04x} "));
+                }
+                self.lines.print(&line);
+            }
             Report::ChipId {
                 chip_id: Some(id), ..
             } => {
@@ -804,6 +851,9 @@ fn fatal(chip: &str, error: &Error) -> String {
             Error::Unaligned { .. } => {
                 "Size of data to erase must be a multiple of 4096.".to_owned()
             }
+            Error::SfdpLength { .. } => {
+                "Invalid number of bytes to read from SFDP (1-4).".to_owned()
+            }
             error => {
                 let mut text = capitalized(&chain(error));
                 for hint in error.hints() {
@@ -834,6 +884,10 @@ fn fatal(chip: &str, error: &Error) -> String {
                 mismatch(chip, file, reason)
             )
         }
+        LoaderError::Unsupported { opcode } => format!(
+            "This command ({:#x}) is not supported in the current download mode",
+            *opcode as u8
+        ),
         LoaderError::VerifyFailed { .. } => "MD5 of file does not match data in flash!".to_owned(),
         LoaderError::Differs { .. } => "Verification failed.".to_owned(),
         LoaderError::Link(LinkError::NotFound { port }) => not_open(

@@ -5,7 +5,7 @@ use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Proof, Severity,
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Style;
-use super::{BoardReport, Message, Out, PortLine, Report, Screen, Stream, Verbosity, escape};
+use super::{BoardReport, Message, Out, PortLine, Report, Screen, Stream, Verbosity, chip, escape};
 use crate::error::{Error, exit};
 
 /// Text for people: a progress bar on a terminal, plain lines elsewhere.
@@ -117,6 +117,12 @@ impl Text {
     fn result(&mut self, text: &str) {
         self.end_bar();
         self.put(text);
+    }
+
+    fn results(&mut self, lines: Vec<String>) {
+        for line in lines {
+            self.result(&line);
+        }
     }
 
     fn end_bar(&mut self) {
@@ -395,6 +401,14 @@ impl Screen for Text {
             Event::Erased { elapsed, .. } => {
                 self.line(&format!("  erased in {:.1} s", elapsed.as_secs_f64()));
             }
+            Event::WritingStatus(change) => {
+                for line in chip::status_change(change) {
+                    self.line(&line);
+                }
+                for warning in chip::status_warnings(change) {
+                    self.warn(&warning);
+                }
+            }
             Event::LineFault { fault, count } => {
                 self.detail(&format!("  fault {count} on the line: {}", escape(fault)));
             }
@@ -540,6 +554,13 @@ impl Screen for Text {
                     ));
                 }
             }
+            Report::GetSecurityInfo(report) => self.results(chip::security(&report)),
+            Report::ReadFlashStatus(status) => self.results(chip::flash_status(&status)),
+            Report::WriteFlashStatus(_) => self.line("The flash took it."),
+            Report::ReadFlashSfdp { address, bytes, .. } => {
+                self.results(chip::hex_dump(address, &bytes));
+            }
+            Report::DecodedSfdp(sfdp) => self.results(chip::sfdp(&sfdp)),
             Report::Ports { ports } => self.ports(&ports),
             Report::Version { version } => self.result(version),
             Report::ReadFlash {
