@@ -96,8 +96,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if let Err(Refusal::Usage(message)) = exclusions(&parsed) {
         return usage(&mut lines, Some(command), &message);
     }
-    if let Err(Refusal::Fatal(message)) = exclusions(&parsed).and_then(|()| later(&group, &parsed))
-    {
+    if let Err(Refusal::Fatal(message)) = exclusions(&parsed).and_then(|()| later(&parsed)) {
         return lines.fatal(&message);
     }
     start(lines, &group, command, &parsed, found)
@@ -244,22 +243,13 @@ fn exclusions(parsed: &Parsed) -> Result<(), Refusal> {
 }
 
 /// What will come, but is not there yet.
-fn later(group: &Parsed, parsed: &Parsed) -> Result<(), Refusal> {
-    let not_yet = |what: &str| {
-        Err(Refusal::Fatal(format!(
-            "{what} not there yet in guru {VERSION}. docs/limits.md says what there is."
-        )))
-    };
+fn later(parsed: &Parsed) -> Result<(), Refusal> {
     if parsed.value("--flash-type").as_deref() == Some("nand") {
-        return not_yet("NAND flash is");
+        return Err(Refusal::Fatal(format!(
+            "NAND flash is not there yet in guru {VERSION}. docs/limits.md says what there is."
+        )));
     }
-    match group.value("--chip") {
-        Some(chip) if chip != "auto" && guru_chip::by_id(&chip).is_none() => {
-            let name = guru_chip::known_name(&chip).map_or(chip.as_str(), |known| known.name);
-            not_yet(&format!("{name} is"))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// A mistake in the command line, in Click's form.
