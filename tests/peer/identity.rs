@@ -185,7 +185,7 @@ const TOLD: &[Told] = &[
             "--set",
             "temperature=1",
             "--set",
-            "set.flash=1",
+            "flash=1",
             "--set",
             "vendor=3",
             "--set",

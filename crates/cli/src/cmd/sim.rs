@@ -126,6 +126,12 @@ impl Sim {
         }
         for option in &self.set {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            // The file of the flash has an option of its own: `flash` here is what the package holds.
+            let mut fields = options.chip.identity.fields.iter();
+            if fields.any(|field| field.name == key) {
+                options.set(&format!("set.{key}"), value)?;
+                continue;
+            }
             match options.set(key, value) {
                 Err(OptionsError::Key(_)) => options.set(&format!("set.{key}"), value)?,
                 done => done?,

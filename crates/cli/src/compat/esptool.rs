@@ -298,7 +298,7 @@ fn group_help() -> String {
             .and_then(|own| own.get_about())
             .map(ToString::to_string)
             .unwrap_or_default();
-        text.push_str(&format!("  {:<14}{about}\n", command.name));
+        text.push_str(&format!("  {:<20}{about}\n", command.name));
     }
     text.push_str(&format!("\nNot there yet: {}.", NOT_YET.join(", ")));
     text

@@ -10,7 +10,7 @@ use guru_loader::{
 /// `get-security-info`.
 pub fn security(report: &SecurityReport) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut say = |label: &str, value: &str| lines.push(format!("{label:<21}{value}"));
+    let mut say = |label: &str, value: &str| lines.push(format!("{label:<22}{value}"));
     let on = |on: bool| if on { "on" } else { "off" };
     if let Some(flags) = report.flags {
         say("Flags", &format!("0x{flags:08x}"));
