@@ -193,11 +193,8 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
     words.push(command.name.into());
     for (at, (name, value)) in parsed.options.iter().enumerate() {
         match (*name, value) {
-            ("--flash-type" | "--nand-end-address", _) => {}
+            (name, _) if without_effect(command.name, name) => {}
             _ if overridden(command.options, &parsed.options, at) => {}
-            // Options without an effect, there as well.
-            ("--flash-size" | "--flash-mode" | "--flash-freq", _)
-                if command.name == "read-flash-sfdp" => {}
             // Given twice, it counts once.
             (name, None) if words.iter().any(|word| word == name) => {}
             (name, Some(value)) => words.push(joined(name, value)),
@@ -207,6 +204,16 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
     words.push("--".into());
     words.extend(parsed.arguments.iter().cloned());
     words
+}
+
+/// Whether an option is taken for the sake of old command lines alone.
+fn without_effect(command: &str, option: &str) -> bool {
+    match option {
+        "--flash-type" | "--nand-end-address" => true,
+        // There as well.
+        "--flash-size" | "--flash-mode" | "--flash-freq" => command == "read-flash-sfdp",
+        _ => false,
+    }
 }
 
 enum Refusal {
@@ -482,7 +489,7 @@ mod tests {
     fn every_option_of_theirs_is_one_of_ours() {
         for command in &COMMANDS {
             for option in command.options {
-                if matches!(option.long, "--flash-type" | "--nand-end-address") {
+                if without_effect(command.name, option.long) {
                     continue;
                 }
                 let program = <Cli as clap::CommandFactory>::command();
