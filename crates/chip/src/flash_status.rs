@@ -194,12 +194,9 @@ const fn bit(number: u8, name: &'static str, meaning: &'static str, kind: BitKin
 
 use BitKind::{Lock, OneTime, ReadOnly, Setting};
 
-const BUSY: StatusBit = bit(
-    0,
-    "BUSY",
-    "erasing, programming or writing its status",
-    ReadOnly,
-);
+const AT_WORK: &str = "erasing, programming or writing its status";
+const BUSY: StatusBit = bit(0, "BUSY", AT_WORK, ReadOnly);
+const WIP: StatusBit = bit(0, "WIP", AT_WORK, ReadOnly);
 const WEL: StatusBit = bit(1, "WEL", "the next command may write", ReadOnly);
 const HOW_MUCH: &str = "how much is protected from writing";
 const BP0: StatusBit = bit(2, "BP0", HOW_MUCH, Setting);
@@ -216,12 +213,9 @@ const SRP0: StatusBit = bit(
     "the /WP pin can lock the status registers",
     Setting,
 );
-const SRWD: StatusBit = bit(
-    7,
-    "SRWD",
-    "the /WP pin can lock the status register",
-    Setting,
-);
+const PIN_LOCKS: &str = "the /WP pin can lock the status register";
+const SRP: StatusBit = bit(7, "SRP", PIN_LOCKS, Setting);
+const SRWD: StatusBit = bit(7, "SRWD", PIN_LOCKS, Setting);
 const LOCKED: &str = "the status registers are locked until power-off, with bit 7 for ever";
 const SRP1: StatusBit = bit(8, "SRP1", LOCKED, Lock);
 const SRL: StatusBit = bit(8, "SRL", LOCKED, Lock);
@@ -264,23 +258,18 @@ const DRV0: StatusBit = bit(21, "DRV0", DRIVERS, Setting);
 const DRV1: StatusBit = bit(22, "DRV1", DRIVERS, Setting);
 const HOLD_RST: StatusBit = bit(23, "HOLD/RST", "the /HOLD pin resets the flash", Setting);
 
+/// BP0 to BP3, and nothing else.
+const FROM_TOP: Protection = Protection::Blocks {
+    bits: 4,
+    bottom: None,
+    complement: None,
+};
+
 /// W25X: one register (W25X20CL data sheet, "Status Register").
 static WINBOND_X: StatusLayout = StatusLayout {
     maker: "Winbond",
     registers: 1,
-    bits: &[
-        BUSY,
-        WEL,
-        BP0,
-        BP1,
-        TB,
-        bit(
-            7,
-            "SRP",
-            "the /WP pin can lock the status register",
-            Setting,
-        ),
-    ],
+    bits: &[BUSY, WEL, BP0, BP1, TB, SRP],
     protection: Protection::Blocks {
         bits: 2,
         bottom: Some(5),
@@ -357,12 +346,7 @@ static GIGADEVICE: StatusLayout = StatusLayout {
 };
 
 const GIGADEVICE_BITS: [StatusBit; 19] = [
-    bit(
-        0,
-        "WIP",
-        "erasing, programming or writing its status",
-        ReadOnly,
-    ),
+    WIP,
     WEL,
     BP0,
     BP1,
@@ -396,84 +380,39 @@ static XMC: StatusLayout = StatusLayout {
     maker: "XMC",
     registers: 3,
     bits: &[
-        bit(
-            0,
-            "WIP",
-            "erasing, programming or writing its status",
-            ReadOnly,
-        ),
-        WEL,
-        BP0,
-        BP1,
-        BP2,
-        TB,
-        SEC,
-        SRP0,
-        SRP1,
-        QE,
-        LB1,
-        LB2,
-        LB3,
-        CMP,
-        SUS,
-        DRV0,
-        DRV1,
+        WIP, WEL, BP0, BP1, BP2, TB, SEC, SRP0, SRP1, QE, LB1, LB2, LB3, CMP, SUS, DRV0, DRV1,
         HOLD_RST,
     ],
     protection: Protection::Shares,
 };
+
+/// The register of parts that keep QE in it.
+const ONE_REGISTER: [StatusBit; 8] = [
+    WIP,
+    WEL,
+    BP0,
+    BP1,
+    BP2,
+    BP3,
+    bit(6, "QE", FOUR_LINES, Setting),
+    SRWD,
+];
 
 /// MX25L: one register; what 15 reads is the configuration register, which is written as the second
 /// byte behind 01 (MX25L3233F data sheet, section 9).
 static MACRONIX: StatusLayout = StatusLayout {
     maker: "Macronix",
     registers: 1,
-    bits: &[
-        bit(
-            0,
-            "WIP",
-            "erasing, programming or writing its status",
-            ReadOnly,
-        ),
-        WEL,
-        BP0,
-        BP1,
-        BP2,
-        BP3,
-        bit(6, "QE", FOUR_LINES, Setting),
-        SRWD,
-    ],
-    protection: Protection::Blocks {
-        bits: 4,
-        bottom: None,
-        complement: None,
-    },
+    bits: &ONE_REGISTER,
+    protection: FROM_TOP,
 };
 
 /// IS25LP (IS25LP032D data sheet, section 6.1).
 static ISSI: StatusLayout = StatusLayout {
     maker: "ISSI",
     registers: 1,
-    bits: &[
-        bit(
-            0,
-            "WIP",
-            "erasing, programming or writing its status",
-            ReadOnly,
-        ),
-        WEL,
-        BP0,
-        BP1,
-        BP2,
-        BP3,
-        bit(6, "QE", FOUR_LINES, Setting),
-        SRWD,
-    ],
-    protection: Protection::Blocks {
-        bits: 4,
-        bottom: None,
-        complement: None,
-    },
+    bits: &ONE_REGISTER,
+    protection: FROM_TOP,
 };
 
 /// EN25Q (EN25Q32C data sheet, "Status Register"; in OTP mode bit 7 locks the OTP sector).
@@ -481,30 +420,16 @@ static EON: StatusLayout = StatusLayout {
     maker: "EON",
     registers: 1,
     bits: &[
-        bit(
-            0,
-            "WIP",
-            "erasing, programming or writing its status",
-            ReadOnly,
-        ),
+        WIP,
         WEL,
         BP0,
         BP1,
         BP2,
         BP3,
         bit(6, "WHDIS", "/WP and /HOLD are switched off", Setting),
-        bit(
-            7,
-            "SRP",
-            "the /WP pin can lock the status register",
-            Setting,
-        ),
+        SRP,
     ],
-    protection: Protection::Blocks {
-        bits: 4,
-        bottom: None,
-        complement: None,
-    },
+    protection: FROM_TOP,
 };
 
 #[cfg(test)]
