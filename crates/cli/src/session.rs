@@ -3,7 +3,8 @@
 use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
-    ConnectOptions, Error as LoaderError, ErrorKind, Event, Observer, ReadLength, Session,
+    ConnectOptions, Error as LoaderError, ErrorKind, Event, NotInSecureDownload, Observer,
+    ReadLength, Session,
 };
 
 use crate::args::Size;
@@ -75,7 +76,7 @@ fn work(
 pub fn mac(device: &Device) -> Result<Addresses, LoaderError> {
     let device = device.device();
     let mac = device.mac.clone().ok_or_else(|| {
-        LoaderError::NotPossible("the MAC cannot be read in Secure Download Mode".to_owned())
+        LoaderError::from(NotInSecureDownload::Doing("reading the MAC".to_owned()))
     })?;
     Ok(Addresses {
         mac,

@@ -8,8 +8,8 @@ use guru_wire::{Begin, Command, Opcode};
 
 use crate::spi::{Transaction, flash};
 use crate::{
-    Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, Notice, Observer,
-    Session, SpiConnection,
+    Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, NotInSecureDownload,
+    Notice, Observer, Session, SpiConnection,
 };
 
 /// Label of the size that is assumed when the id does not tell it.
@@ -91,6 +91,11 @@ impl<L: Link> Session<L> {
                 }
                 bytes
             }
+            (None, None)
+                if self.device.secure_download && options.size == FlashSizeOption::Detect =>
+            {
+                return Err(NotInSecureDownload::DetectSize.into());
+            }
             (None, None) if self.device.secure_download => {
                 u64::from(self.chip.rom.default_flash_size)
             }
@@ -110,6 +115,25 @@ impl<L: Link> Session<L> {
         }
         self.flash = Some(flash.clone());
         Ok(flash)
+    }
+
+    /// Refuses what lies beyond a size that cannot be known, or beyond the loader's addresses.
+    /// `end` is behind the last byte.
+    pub(crate) fn check_reach(
+        &self,
+        options: &FlashOptions,
+        flash: &Flash,
+        end: u64,
+    ) -> Result<(), Error> {
+        let unknown = self.device.secure_download && options.size == FlashSizeOption::Keep;
+        if unknown && end > flash.size {
+            let size = flash.size;
+            return Err(NotInSecureDownload::Beyond { end, size }.into());
+        }
+        if flash.size > ADDRESSABLE && end > ADDRESSABLE {
+            return Err(Error::BeyondAddresses { end });
+        }
+        Ok(())
     }
 
     fn size_option(&self, option: &FlashSizeOption) -> Result<Option<FlashSize>, Error> {
@@ -348,7 +372,7 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPossible`] in Secure Download Mode, and what the link and the chip say.
+    /// [`Error::SecureDownload`], and what the link and the chip say.
     pub async fn flash_info(
         &mut self,
         options: &FlashOptions,
@@ -356,9 +380,7 @@ impl<L: Link> Session<L> {
     ) -> Result<FlashInfo, Error> {
         let flash = self.attach(options, observer).await?;
         let Some(jedec_id) = flash.id else {
-            return Err(Error::NotPossible(
-                "the flash id cannot be read in Secure Download Mode".to_owned(),
-            ));
+            return Err(NotInSecureDownload::doing("reading the flash's id"));
         };
         let id = JedecId(jedec_id);
         let size = id.capacity();

@@ -5,6 +5,12 @@ use crate::ConnectFailure;
 /// Bytes of a boot log that are looked at.
 const MAX_LOG: usize = 8192;
 
+/// What the ROMs say when they wait for a download, in Secure Download Mode too.
+const SAYS_WAITING: [&str; 2] = ["waiting for download", "wait uart download(secure mode)"];
+
+/// What the ROMs say when eFuse keeps them from their loader: since the ESP32-S2, and the ESP32's.
+const SAYS_DISABLED: [&str; 2] = ["Download boot modes disabled", "Download mode is disabled"];
+
 /// Gathers what came while the loader was waited for.
 #[derive(Debug, Default)]
 pub(crate) struct BootLog {
@@ -22,6 +28,9 @@ impl BootLog {
     /// Why the loader does not answer, as far as the last boot says.
     pub fn verdict(&self) -> ConnectFailure {
         let text = String::from_utf8_lossy(&self.text);
+        if SAYS_DISABLED.iter().any(|line| text.contains(line)) {
+            return ConnectFailure::DownloadDisabled;
+        }
         match last_boot(&text) {
             Some((_, true)) => ConnectFailure::TxPathDown,
             Some((mode, false)) => ConnectFailure::WrongBootMode(mode),
@@ -39,7 +48,7 @@ fn last_boot(text: &str) -> Option<(u8, bool)> {
         .find(|c: char| !c.is_ascii_hexdigit())
         .unwrap_or(rest.len());
     let mode = u8::from_str_radix(&rest[..digits], 16).ok()?;
-    Some((mode, rest.contains("waiting for download")))
+    Some((mode, SAYS_WAITING.iter().any(|line| rest.contains(line))))
 }
 
 #[cfg(test)]
@@ -63,6 +72,22 @@ mod tests {
     fn a_loader_that_waits_but_does_not_answer_hears_nothing() {
         let log =
             "rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0))\r\nwaiting for download\r\n";
+        assert_eq!(verdict(log), ConnectFailure::TxPathDown);
+    }
+
+    #[test]
+    fn a_chip_whose_loader_is_disabled_says_so() {
+        for text in [
+            "boot:0x5 (DOWNLOAD(USB/UART0/1))\r\nDownload boot modes disabled\r\n",
+            "boot:0x3 (DOWNLOAD_BOOT)\r\nDownload mode is disabled. Restart with GPIO0 high.\r\n",
+        ] {
+            assert_eq!(verdict(text), ConnectFailure::DownloadDisabled);
+        }
+    }
+
+    #[test]
+    fn secure_download_mode_waits_too() {
+        let log = "rst:0x1 (POWERON),boot:0x5 (DOWNLOAD)\r\nwait uart download(secure mode)\r\n";
         assert_eq!(verdict(log), ConnectFailure::TxPathDown);
     }
 

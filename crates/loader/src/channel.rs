@@ -6,7 +6,7 @@ use guru_link::{Instant, Link, LinkError};
 use guru_wire::slip::{self, Decoder};
 use guru_wire::{Command, ErrorCode, Opcode, Response, SecurityInfo, Timeouts};
 
-use crate::Error;
+use crate::{Error, NotInSecureDownload};
 
 /// Largest answer of a ROM: 64 bytes of flash, header and status, with room to spare.
 const MAX_ANSWER: usize = 1024;
@@ -75,6 +75,8 @@ pub(crate) struct Channel<L> {
     faults: u32,
     /// How long answers may take.
     pub timeouts: Timeouts,
+    /// The commands that the loader knows in Secure Download Mode, when it is in that.
+    pub allowed: Option<&'static [u8]>,
 }
 
 impl<L: Link> Channel<L> {
@@ -88,6 +90,7 @@ impl<L: Link> Channel<L> {
             packets_seen: 0,
             faults: 0,
             timeouts,
+            allowed: None,
         }
     }
 
@@ -323,6 +326,12 @@ impl<L: Link> Channel<L> {
         doing: &str,
     ) -> Result<Answer, Error> {
         let opcode = command.opcode();
+        if self
+            .allowed
+            .is_some_and(|known| !known.contains(&(opcode as u8)))
+        {
+            return Err(NotInSecureDownload::doing(doing));
+        }
         let mut fault = "complete";
         for attempt in 1..=QUERY_ATTEMPTS {
             match self.exchange(command, data_len, timeout).await {

@@ -88,6 +88,7 @@ impl<L: Link> Session<L> {
             unfinished: None,
         };
         if secure_download {
+            session.channel.allowed = Some(chip.rom.secure_commands);
             observer.event(Event::Notice(Notice::SecureDownload));
         } else {
             if usb_mode == Some(UsbMode::SerialJtag) {
@@ -230,6 +231,9 @@ async fn synchronize<L: Link>(
         if options.attempts.is_some_and(|attempts| attempt >= attempts) {
             let reason = match log.verdict() {
                 _ if stub => ConnectFailure::StubRunning,
+                ConnectFailure::TxPathDown if is_own_usb(channel.link().info()) => {
+                    ConnectFailure::UsbDownloadDisabled
+                }
                 ConnectFailure::Silence | ConnectFailure::Garbage if channel.packets_seen() => {
                     ConnectFailure::NoSyncReply
                 }
@@ -281,6 +285,13 @@ pub(crate) fn has_flow_control(info: &PortInfo) -> bool {
     let usb = info.usb.as_ref();
     usb.and_then(|usb| guru_chip::adapter(usb.vendor, usb.product))
         .is_some_and(|adapter| adapter.lines_flow_control)
+}
+
+/// Whether the port is a USB device of the chip itself.
+fn is_own_usb(info: &PortInfo) -> bool {
+    info.usb
+        .as_ref()
+        .is_some_and(|usb| usb.vendor == ESPRESSIF_VENDOR)
 }
 
 /// Which chip it is, and what it says about its security.

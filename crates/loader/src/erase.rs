@@ -7,7 +7,10 @@ use guru_wire::{Begin, Command};
 use crate::event::Step;
 use crate::progress::Meter;
 use crate::read::{ReadLength, flash_range};
-use crate::{Error, Event, FlashOptions, Notice, Observer, Session, SlowJob};
+use crate::{
+    Error, Event, FlashOptions, FlashSizeOption, NotInSecureDownload, Notice, Observer, Session,
+    SlowJob,
+};
 
 /// Typical whole-chip erase of a 4 MB part: W25Q32JV data sheet, revision G, section 9.6; larger
 /// parts take in proportion.
@@ -67,6 +70,10 @@ impl<L: Link> Session<L> {
             self.guard_erase(Some(region.address)).await?;
         }
         let flash = self.attach_sized(options, observer).await?;
+        if let ReadLength::Bytes(length) = region.length {
+            let end = u64::from(region.address) + u64::from(length);
+            self.check_reach(options, &flash, end)?;
+        }
         let range = flash_range(region.address, region.length, flash.size)?;
         if range.is_empty() {
             return Ok(());
@@ -88,10 +95,11 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
-    /// Erases the whole chip.
+    /// Erases the whole chip; in Secure Download Mode as much as the size given says.
     ///
     /// # Errors
     ///
+    /// [`Error::SecureDownload`] in that mode without a size,
     /// [`Error::Guarded`] unless `force`, and what the link and the chip say.
     pub async fn erase_flash(
         &mut self,
@@ -99,10 +107,17 @@ impl<L: Link> Session<L> {
         force: bool,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
+        let unknown = !matches!(options.size, FlashSizeOption::Set(_));
+        if self.device.secure_download && unknown {
+            return Err(NotInSecureDownload::DetectSize.into());
+        }
         if !force {
             self.guard_erase(None).await?;
         }
         let flash = self.attach_sized(options, observer).await?;
+        if self.device.secure_download {
+            self.check_reach(options, &flash, flash.size)?;
+        }
         let size = flash.size.min(u64::from(u32::MAX)) as u32;
         observer.event(Event::Erasing { range: None });
         let begun = self.channel.now();

@@ -5,6 +5,8 @@ use guru_link::LinkError;
 use guru_wire::{ErrorCode, Opcode};
 use thiserror::Error;
 
+use crate::refusal::{CannotEncrypt, Guard, NotInSecureDownload};
+
 /// Why a session cannot do what it was asked to.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -85,11 +87,23 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
-    /// A security feature forbids it; `--force` overrides.
-    #[error("{reason}")]
-    Guarded {
-        /// What would break.
-        reason: String,
+    /// A security feature stands against it; `--force` overrides.
+    #[error("{0} (--force overrides; it may make the device unusable)")]
+    Guarded(Guard),
+    /// The chip cannot encrypt what it writes.
+    #[error("{0}")]
+    CannotEncrypt(CannotEncrypt),
+    /// Secure Download Mode does not allow it.
+    #[error("{0}")]
+    SecureDownload(NotInSecureDownload),
+    /// Flash was to be touched that the ROM's addresses do not reach.
+    #[error(
+        "the chip's loader reaches no more than 16 MB of flash, and 0x{end:x} lies beyond: it would \
+         begin again at 0"
+    )]
+    BeyondAddresses {
+        /// Behind the last byte that was to be touched.
+        end: u64,
     },
     /// The flash does not hold what was written.
     #[error("'{file}' at 0x{address:08x}: the flash holds something else than was written")]
@@ -129,6 +143,16 @@ pub enum Error {
         bits: String,
         /// Whether a bit locks the registers.
         locked: bool,
+    },
+    /// The flash holds the plain text, or nothing, where it was to be encrypted.
+    #[error("'{file}' at 0x{address:08x}: the flash holds {found} where it should be encrypted")]
+    NotEncrypted {
+        /// Name of the file.
+        file: String,
+        /// First byte in flash.
+        address: u32,
+        /// `nothing` or `the plain text`.
+        found: &'static str,
     },
     /// `verify-flash` found differences.
     #[error("{failed} of {files} files differ from the flash")]
@@ -183,6 +207,10 @@ pub enum ConnectFailure {
     Garbage,
     /// The boot log shows that the chip did not enter its loader.
     WrongBootMode(u8),
+    /// The boot log says that eFuse keeps the chip from its loader.
+    DownloadDisabled,
+    /// The boot log shows the loader, but nothing that is sent over the chip's own USB is heard.
+    UsbDownloadDisabled,
     /// The boot log shows the loader, but it does not answer: nothing reaches the chip.
     TxPathDown,
     /// Packets came that are no answers to SYNC.
@@ -199,6 +227,13 @@ impl std::fmt::Display for ConnectFailure {
             Self::WrongBootMode(mode) => write!(
                 f,
                 "wrong boot mode detected (0x{mode:x}): the chip needs to be in download mode"
+            ),
+            Self::DownloadDisabled => f.write_str(
+                "its eFuses disable download mode: this chip can be flashed by its own firmware only",
+            ),
+            Self::UsbDownloadDisabled => f.write_str(
+                "it waits for a download, but hears nothing over its own USB, which eFuse may have \
+                 disabled for that",
             ),
             Self::TxPathDown => f.write_str(
                 "download mode detected, but no answer to SYNC: the line towards the chip seems \
@@ -240,6 +275,10 @@ impl Error {
             Self::Link(LinkError::Cancelled) => ErrorKind::Cancelled,
             Self::Link(LinkError::BadAddress { .. }) => ErrorKind::Usage,
             Self::Link(_) => ErrorKind::Port,
+            Self::Connect {
+                reason: ConnectFailure::DownloadDisabled,
+                ..
+            } => ErrorKind::Forbidden,
             Self::Connect { .. }
             | Self::WrongChip { .. }
             | Self::UnknownChip(_)
@@ -248,13 +287,19 @@ impl Error {
             | Self::Unsupported { .. }
             | Self::NoAnswer { .. }
             | Self::LineTooBad { .. } => ErrorKind::Device,
-            Self::NotPossible(_) | Self::Guarded { .. } => ErrorKind::Forbidden,
+            Self::CannotEncrypt(CannotEncrypt::Unaligned { .. }) => ErrorKind::Usage,
+            Self::NotPossible(_)
+            | Self::Guarded(_)
+            | Self::CannotEncrypt(_)
+            | Self::SecureDownload(_)
+            | Self::BeyondAddresses { .. } => ErrorKind::Forbidden,
             Self::BadRequest(_) | Self::DoesNotFit { .. } | Self::ImageMismatch { .. } => {
                 ErrorKind::Usage
             }
             Self::Protected { .. } => ErrorKind::Device,
             Self::VerifyFailed { .. }
             | Self::StatusNotTaken { .. }
+            | Self::NotEncrypted { .. }
             | Self::Differs { .. }
             | Self::NeighbourChanged { .. } => ErrorKind::Verify,
             Self::Source(_) | Self::Sink(_) => ErrorKind::File,
@@ -276,6 +321,8 @@ impl Error {
                 ConnectFailure::Garbage => "connect.garbage",
                 ConnectFailure::WrongBootMode(_) => "connect.wrong-boot-mode",
                 ConnectFailure::TxPathDown => "connect.tx-path-down",
+                ConnectFailure::DownloadDisabled => "connect.download-disabled",
+                ConnectFailure::UsbDownloadDisabled => "connect.usb-download-disabled",
                 ConnectFailure::NoSyncReply => "connect.no-sync-reply",
                 ConnectFailure::StubRunning => "connect.stub-running",
             },
@@ -284,7 +331,14 @@ impl Error {
             Self::NoAnswer { .. } | Self::LineTooBad { .. } => "write.line-errors",
             Self::DoesNotFit { .. } => "flash.too-small",
             Self::ImageMismatch { .. } => "image.other-chip",
-            Self::Guarded { .. } => "security.guard",
+            Self::Guarded(_) => "security.guard",
+            Self::CannotEncrypt(CannotEncrypt::NoKey | CannotEncrypt::CryptConfig(_)) => {
+                "security.no-key"
+            }
+            Self::CannotEncrypt(CannotEncrypt::Unaligned { .. }) => return None,
+            Self::CannotEncrypt(_) => "security.no-manual-encrypt",
+            Self::SecureDownload(_) => "security.download-mode",
+            Self::BeyondAddresses { .. } => "flash.large",
             Self::VerifyFailed { .. } => "write.verify-failed",
             Self::Protected { locked: true, .. } | Self::StatusNotTaken { locked: true, .. } => {
                 "flash.status-locked"

@@ -10,7 +10,7 @@ use guru_wire::ErrorCode;
 use serde::Serialize;
 
 use crate::spi::{Transaction, flash};
-use crate::{Error, Event, FlashOptions, Observer, Session};
+use crate::{Error, Event, FlashOptions, NotInSecureDownload, Observer, Session};
 
 /// Commands that read register 1, 2 and 3.
 const READ: [u8; 3] = [flash::READ_STATUS, 0x35, 0x15];
@@ -270,7 +270,7 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPossible`] in Secure Download Mode, and what the link and the chip say.
+    /// [`Error::SecureDownload`], and what the link and the chip say.
     pub async fn flash_status(
         &mut self,
         options: &FlashOptions,
@@ -289,7 +289,7 @@ impl<L: Link> Session<L> {
     /// # Errors
     ///
     /// [`Error::BadRequest`] for a value that is wider than the registers, those of `agree`,
-    /// [`Error::NotPossible`] in Secure Download Mode, and what the link and the chip say. That the
+    /// [`Error::SecureDownload`], and what the link and the chip say. That the
     /// flash did not take the value is told by [`StatusChange::check`].
     pub async fn write_flash_status(
         &mut self,
@@ -501,9 +501,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<u32, Error> {
         if self.device.secure_download {
-            return Err(Error::NotPossible(
-                "the flash's registers cannot be read in Secure Download Mode".to_owned(),
-            ));
+            return Err(NotInSecureDownload::doing("asking the flash itself"));
         }
         let flash = self.attach(options, observer).await?;
         Ok(flash.id.unwrap_or_default())

@@ -70,7 +70,10 @@ impl<L: Link> Session<L> {
 
     /// A digest that nothing can be compared with yet. Nothing protects request and answer, and a
     /// wrong one would name a change where there is none: it counts when it is found twice.
-    async fn flash_digest_surely(&mut self, range: &Range<u32>) -> Result<[u8; 16], Error> {
+    pub(crate) async fn flash_digest_surely(
+        &mut self,
+        range: &Range<u32>,
+    ) -> Result<[u8; 16], Error> {
         let mut digest = self.flash_digest(range).await?;
         loop {
             let again = self.flash_digest(range).await?;

@@ -34,6 +34,7 @@ pub(crate) struct Prepared {
     pub parameters: FlashParameters,
     /// Whether what is believed to be in flash counts.
     compares: bool,
+    compress: Compress,
     pub targets: Vec<Target>,
     pub compressor: Compressor,
 }
@@ -152,7 +153,10 @@ impl Pool {
         let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let compares = compares(request);
         let found = all.iter().find(|one| {
-            one.chip.id == chip.id && one.parameters == parameters && one.compares == compares
+            one.chip.id == chip.id
+                && one.parameters == parameters
+                && one.compares == compares
+                && one.compress == request.compress
         });
         if let Some(found) = found {
             return Ok(Arc::clone(found));
@@ -216,6 +220,7 @@ impl Prepared {
             chip,
             parameters,
             compares: compares(request),
+            compress: request.compress,
             targets,
             compressor: Compressor::start(work, boards),
         })
@@ -239,8 +244,6 @@ impl Target {
             let padded = contents.padded_to(align)?;
             let patched = patch(padded, file.address, &chip.image, parameters)?;
             let before = file.address % SECTOR;
-            // The chip's flash encryption depends on the address: nothing is put before.
-            let before = if file.encrypt { 0 } else { before };
             Ok::<_, Error>((
                 patched.contents.preceded_by_erased(before)?,
                 patched.outcome,
@@ -252,11 +255,7 @@ impl Target {
             Some(previous) => Some(prepare(previous.clone())?.0),
             None => None,
         };
-        let start = if file.encrypt {
-            file.address
-        } else {
-            sector_floor(file.address)
-        };
+        let start = sector_floor(file.address);
         let mut target = Self {
             name: file.name.clone(),
             address: file.address,

@@ -61,6 +61,10 @@ pub enum Notice {
         /// What does not fit.
         reason: String,
     },
+    /// Flash encryption is on, and files are written as they are.
+    PlainOnEncrypted,
+    /// Flash encryption is on, and flash is read as it is.
+    ReadsEncrypted,
     /// Security features are on, so the image header is left alone.
     HeaderKept,
     /// The file does not start with an image, so the flash parameters cannot be changed.
@@ -203,6 +207,7 @@ impl Notice {
     pub fn severity(&self) -> Severity {
         match self {
             Self::NotReset { .. }
+            | Self::PlainOnEncrypted
             | Self::UnexpectedChip { .. }
             | Self::OddCrystal { .. }
             | Self::FlashNotConnected { .. }
@@ -286,6 +291,13 @@ impl fmt::Display for Notice {
                 f.write_str("if this fails, set the flash size with --flash-size")
             }
             Self::ImageMismatch { file, reason } => write!(f, "'{file}' {reason}"),
+            Self::PlainOnEncrypted => f.write_str(
+                "flash encryption is on: what is written without --encrypt must be encrypted already, \
+                 or the chip cannot use it",
+            ),
+            Self::ReadsEncrypted => f.write_str(
+                "flash encryption is on: the flash is read as it is, and what is encrypted stays so",
+            ),
             Self::HeaderKept => {
                 f.write_str("security features are on, so the image header is left as it is")
             }

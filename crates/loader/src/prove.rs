@@ -2,6 +2,7 @@
 
 use guru_link::Link;
 use guru_plan::{Form, SECTOR, Stream, sector_floor};
+use md5::{Digest, Md5};
 
 use crate::digest::{Placed, hex};
 use crate::job::Target;
@@ -32,6 +33,12 @@ impl<L: Link> Session<L> {
         } else {
             None
         };
+        if reason == Some(Unverified::Encrypted) && self.has_digest() {
+            self.insist(observer, async |session, _| {
+                session.check_encrypted(target).await
+            })
+            .await?;
+        }
         if let Some(reason) = reason {
             observer.event(Event::Notice(Notice::NotVerified { reason }));
             return Ok(false);
@@ -67,6 +74,28 @@ impl<L: Link> Session<L> {
             proof,
         });
         Ok(true)
+    }
+
+    /// What can be known of flash that was written encrypted, without the key: that it holds
+    /// something, and not the plain text.
+    async fn check_encrypted(&mut self, target: &Target) -> Result<(), Error> {
+        let placed = target.placed();
+        let range = placed.range();
+        let found = self.flash_digest_surely(&range).await?;
+        let plain = placed.digest(&range)?;
+        let erased = erased_digest(range.len());
+        if found != plain && found != erased {
+            return Ok(());
+        }
+        Err(Error::NotEncrypted {
+            file: target.name.clone(),
+            address: target.address,
+            found: if found == plain {
+                "the plain text"
+            } else {
+                "nothing"
+            },
+        })
     }
 
     /// Reads everything back, and writes sectors that differ again.
@@ -160,4 +189,15 @@ impl<L: Link> Session<L> {
         self.write_stream(payload, stream, &mut Erasure::default(), meter, observer)
             .await
     }
+}
+
+/// Digest of erased flash.
+fn erased_digest(length: usize) -> [u8; 16] {
+    let piece = [0xFF; 4096];
+    let mut digest = Md5::new();
+    for _ in 0..length / piece.len() {
+        digest.update(piece);
+    }
+    digest.update(&piece[..length % piece.len()]);
+    digest.finalize().into()
 }

@@ -13,7 +13,9 @@ use crate::digest::Placed;
 use crate::event::Step;
 use crate::progress::Meter;
 use crate::spi::{Transaction, flash};
-use crate::{Error, Event, FlashOptions, Notice, Observer, Session, SlowJob, Unverified};
+use crate::{
+    Error, Event, FlashOptions, NotInSecureDownload, Notice, Observer, Session, SlowJob, Unverified,
+};
 
 /// Bytes of one READ_FLASH_SLOW, or of one transaction with the SPI controller.
 const STEP: u32 = 64;
@@ -115,7 +117,7 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPossible`] in Secure Download Mode, [`Error::BadRequest`] for a range outside of
+    /// [`Error::SecureDownload`], [`Error::BadRequest`] for a range outside of
     /// the flash, [`Error::LineTooBad`], and what link, chip and sink say.
     pub async fn read_flash(
         &mut self,
@@ -131,6 +133,10 @@ impl<L: Link> Session<L> {
             })
             .await?;
         let range = flash_range(request.address, request.length, flash.size)?;
+        self.check_reach(options, &flash, u64::from(range.end))?;
+        if self.flash_encryption().await? {
+            observer.event(Event::Notice(Notice::ReadsEncrypted));
+        }
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let length = range.end - range.start;
@@ -190,9 +196,7 @@ impl<L: Link> Session<L> {
         } else if self.answers(Opcode::ReadReg) {
             Ok(Way::Registers)
         } else {
-            Err(Error::NotPossible(
-                "flash cannot be read in Secure Download Mode".to_owned(),
-            ))
+            Err(NotInSecureDownload::doing("reading flash"))
         }
     }
 

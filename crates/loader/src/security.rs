@@ -2,7 +2,7 @@
 
 use guru_link::Link;
 
-use crate::{Error, Session};
+use crate::{CannotEncrypt, Error, Guard, Session};
 
 /// Below this the bootloader of Secure Boot V1 lies, whose digest only the chip knows.
 const SECURE_BOOT_V1_END: u32 = 0x8000;
@@ -40,50 +40,40 @@ impl<L: Link> Session<L> {
         Ok(self.learn(|words| bits.read(words)).await? != 0)
     }
 
-    /// Refuses a write of plain text that would break a device, `ranges` being flash addresses.
+    /// Refuses a write that would break a device; `all` are flash addresses,
+    /// `has_plain` says whether anything goes as it is.
     pub(crate) async fn guard_write(
         &mut self,
-        addresses: impl Iterator<Item = u32> + Clone,
+        all: impl Iterator<Item = u32>,
+        has_plain: bool,
     ) -> Result<(), Error> {
-        let guarded = |reason: &str| {
-            Err(Error::Guarded {
-                reason: format!("{reason} (--force overrides; it may make the device unusable)"),
-            })
-        };
         if self.device.secure_download {
-            if self.flash_encryption().await? {
-                return guarded(
-                    "flash encryption and Secure Download Mode are on: plain text would not boot",
-                );
+            if has_plain && self.flash_encryption().await? {
+                return Err(Error::Guarded(Guard::PlainInSecureDownload));
             }
             return Ok(());
         }
         let security = &self.chip.security;
-        let lowest = addresses.min().unwrap_or(u32::MAX);
+        let lowest = all.min().unwrap_or(u32::MAX);
         if lowest < SECURE_BOOT_V1_END
             && self
                 .learn(|words| security.secure_boot_v1_on(words))
                 .await?
         {
-            return guarded(
-                "Secure Boot V1 is on: writing below 0x8000 would replace the bootloader that the \
-                 chip trusts",
-            );
+            return Err(Error::Guarded(Guard::SecureBootV1));
         }
-        let encrypted = self.flash_encryption().await?;
-        if encrypted && lowest < KEY_MANAGER_END && self.key_manager().await? {
-            return guarded(
-                "flash encryption uses the Key Manager: 0x0 to 0x2000 holds what recovers its keys",
-            );
+        if !self.flash_encryption().await? {
+            return Ok(());
         }
-        if encrypted
+        if lowest < KEY_MANAGER_END && self.key_manager().await? {
+            return Err(Error::Guarded(Guard::KeyManager));
+        }
+        if has_plain
             && self
                 .learn(|words| security.manual_encrypt_forbidden(words))
                 .await?
         {
-            return guarded(
-                "flash encryption is on and the loader may not encrypt: plain text would not boot",
-            );
+            return Err(Error::Guarded(Guard::PlainInReleaseMode));
         }
         Ok(())
     }
@@ -91,49 +81,38 @@ impl<L: Link> Session<L> {
     /// Refuses an erase that would break a device; `start` is the first address, `None` the whole
     /// chip.
     pub(crate) async fn guard_erase(&mut self, start: Option<u32>) -> Result<(), Error> {
-        let what = if self.flash_encryption().await? {
-            "flash encryption"
-        } else if self.secure_boot().await? {
-            "secure boot"
-        } else {
-            return Ok(());
-        };
-        let key_manager = start.is_none_or(|start| start < KEY_MANAGER_END)
-            && !self.device.secure_download
-            && self.key_manager().await?;
-        let more = if key_manager {
-            ", and the Key Manager's recovery data would be lost"
-        } else {
-            ""
-        };
-        Err(Error::Guarded {
-            reason: format!(
-                "{what} is on: an erased device may not boot again{more} (--force overrides)"
-            ),
-        })
+        if self.flash_encryption().await? {
+            let key_manager = start.is_none_or(|start| start < KEY_MANAGER_END)
+                && !self.device.secure_download
+                && self.key_manager().await?;
+            return Err(Error::Guarded(Guard::EraseEncrypted { key_manager }));
+        }
+        if self.secure_boot().await? {
+            return Err(Error::Guarded(Guard::EraseSecureBoot));
+        }
+        Ok(())
     }
 
     /// Refuses an encrypted write that the chip cannot make. `careless` skips what
     /// `--ignore-flash-enc-efuse` skips.
     pub(crate) async fn check_encrypted_write(
         &mut self,
-        addresses: impl Iterator<Item = u32>,
+        mut addresses: impl Iterator<Item = u32>,
         careless: bool,
     ) -> Result<(), Error> {
-        let impossible = |reason: String| Err(Error::NotPossible(reason));
+        let impossible = |reason| Err(Error::CannotEncrypt(reason));
+        let chip = self.chip.name;
         if self.chip.rom.begin_words < 5 {
-            return impossible(format!(
-                "the ROM loader of {} cannot write encrypted; that needs a flasher stub",
-                self.chip.name
-            ));
+            return impossible(if self.chip.image.chip_id.is_none() {
+                CannotEncrypt::NoEncryption { chip }
+            } else {
+                CannotEncrypt::Rom { chip }
+            });
         }
         let align = self.chip.flash.encrypted_align;
-        for address in addresses {
-            if address % align != 0 && !careless {
-                return Err(Error::BadRequest(format!(
-                    "0x{address:x} is not a multiple of {align}, as an encrypted write needs"
-                )));
-            }
+        let unaligned = addresses.find(|address| address % align != 0);
+        if let Some(address) = unaligned.filter(|_| !careless) {
+            return impossible(CannotEncrypt::Unaligned { address, align });
         }
         if self.device.secure_download {
             return Ok(());
@@ -143,11 +122,7 @@ impl<L: Link> Session<L> {
             .learn(|words| security.manual_encrypt_forbidden(words))
             .await?
         {
-            return impossible(
-                "this chip's eFuse forbids the loader to encrypt (flash encryption in release \
-                 mode)"
-                    .to_owned(),
-            );
+            return impossible(CannotEncrypt::Forbidden);
         }
         if careless {
             return Ok(());
@@ -155,14 +130,14 @@ impl<L: Link> Session<L> {
         if let Some(block) = &security.crypt_block {
             let config = self.learn(|words| block.crypt_config(words)).await?;
             if let Some(config) = config.filter(|config| *config != FULL_CRYPT_CONFIG) {
-                return impossible(format!("FLASH_CRYPT_CONFIG is 0x{config:x} instead of 0xf"));
+                return impossible(CannotEncrypt::CryptConfig(config));
             }
         }
         if !self
             .learn(|words| security.has_encryption_key(words))
             .await?
         {
-            return impossible("no flash encryption key is programmed".to_owned());
+            return impossible(CannotEncrypt::NoKey);
         }
         Ok(())
     }

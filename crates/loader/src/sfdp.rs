@@ -512,8 +512,8 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadRequest`] for a range beyond addresses of three bytes, [`Error::NotPossible`] in
-    /// Secure Download Mode, and what the link and the chip say.
+    /// [`Error::BadRequest`] for a range beyond addresses of three bytes,
+    /// [`Error::SecureDownload`], and what the link and the chip say.
     pub async fn read_sfdp(
         &mut self,
         options: &FlashOptions,

@@ -20,6 +20,9 @@ const SECTOR_ATTEMPTS: u32 = 40;
 /// Attempts at what the chip refuses each time with the same reason.
 const REFUSALS: u32 = 3;
 
+/// What an encrypted file is filled up to a multiple of, in bytes: a block of the Python tool.
+const ENCRYPTED_UNIT: u32 = 0x400;
+
 /// How many times longer than usual one block is waited for, at the most.
 const MAX_BLOCK_PATIENCE: u32 = 4;
 
@@ -333,8 +336,14 @@ impl<L: Link> Session<L> {
         let mut at = range.start;
         while at < range.end {
             let length = (*block).min(range.end - at);
-            // The ROM takes multiples of 4; what is behind the contents stays erased.
-            let buffer = &mut buffer[..length.next_multiple_of(4) as usize];
+            // The ROM takes multiples of 4; what is behind the contents stays erased. Encrypted, it
+            // shall read as erased through the chip's cache, as far as the Python tool sees to that.
+            let unit = if sending.encrypt {
+                ENCRYPTED_UNIT.min(*block)
+            } else {
+                4
+            };
+            let buffer = &mut buffer[..length.next_multiple_of(unit) as usize];
             buffer.fill(0xFF);
             let offset = at - placed.start;
             placed

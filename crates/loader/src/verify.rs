@@ -6,7 +6,8 @@ use md5::{Digest, Md5};
 
 use crate::digest::{Placed, hex};
 use crate::{
-    Error, Event, FilePart, FlashSizeOption, Notice, Observer, Proof, Session, VerifyRequest,
+    Error, Event, FilePart, FlashSizeOption, NotInSecureDownload, Notice, Observer, Proof, Session,
+    VerifyRequest,
 };
 
 /// Differing bytes that are told.
@@ -18,22 +19,18 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Differs`] when at least one differs, [`Error::NotPossible`] in Secure Download
-    /// Mode, [`Error::DoesNotFit`], and what the link and the chip say.
+    /// [`Error::Differs`] when at least one differs, [`Error::SecureDownload`],
+    /// [`Error::DoesNotFit`], and what the link and the chip say.
     pub async fn verify_flash(
         &mut self,
         mut request: VerifyRequest,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         if self.device.secure_download {
-            return Err(Error::NotPossible(
-                "flash cannot be verified in Secure Download Mode".to_owned(),
-            ));
+            return Err(NotInSecureDownload::doing("verifying flash"));
         }
         if self.flash_encryption().await? {
-            return Err(Error::NotPossible(
-                "flash cannot be verified: flash encryption is on".to_owned(),
-            ));
+            observer.event(Event::Notice(Notice::ReadsEncrypted));
         }
         request.files.sort_by_key(|file| file.address);
         let flash = self
@@ -61,7 +58,9 @@ impl<L: Link> Session<L> {
         .map_err(|error| Error::BadRequest(format!("{}: {error}", self.chip.name)))?;
         for file in &request.files {
             let length = u64::from(file.contents.len());
-            if u64::from(file.address) + length > flash.size {
+            let end = u64::from(file.address) + length;
+            self.check_reach(&request.flash, &flash, end)?;
+            if end > flash.size {
                 return Err(Error::DoesNotFit {
                     file: file.name.clone(),
                     length,

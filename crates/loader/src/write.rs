@@ -14,7 +14,7 @@ use crate::event::Step;
 use crate::job::{Planned, Pool, Prepared, Target, WriteJob, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
-use crate::{Error, Event, Notice, Observer, Session, Skip, Verify, WriteRequest};
+use crate::{Compress, Error, Event, Notice, Observer, Session, Skip, Verify, WriteRequest};
 
 /// What a write did.
 #[derive(Debug, Clone, Serialize)]
@@ -55,6 +55,9 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<WriteReport, Error> {
         let WriteJob { mut request, pool } = job;
+        if !self.can_inflate() {
+            request.compress = Compress::Never;
+        }
         if let Some(reason) = self.cannot_compare(&request) {
             let mut ignored = |option| {
                 let reason = reason.to_owned();
@@ -72,7 +75,7 @@ impl<L: Link> Session<L> {
                     .for_each(|file| file.previous = None);
             }
         }
-        self.check_security(&request).await?;
+        self.check_security(&request, observer).await?;
         self.check_images(&request, observer).await?;
         let flash = self
             .insist(observer, async |session, observer| {
@@ -89,7 +92,9 @@ impl<L: Link> Session<L> {
             .filter(|file| !file.contents.is_empty())
         {
             let length = u64::from(file.contents.len());
-            if u64::from(file.address) + length > room {
+            let end = u64::from(file.address) + length;
+            self.check_reach(&request.flash, &flash, end)?;
+            if end > room {
                 return Err(Error::DoesNotFit {
                     file: file.name.clone(),
                     length,
@@ -158,21 +163,23 @@ impl<L: Link> Session<L> {
         }
     }
 
-    async fn check_security(&mut self, request: &WriteRequest) -> Result<(), Error> {
-        let plain = request
-            .files
-            .iter()
-            .filter(|file| !file.encrypt)
-            .map(|file| file.address);
-        if !request.force && plain.clone().next().is_some() {
-            self.guard_write(plain).await?;
+    async fn check_security(
+        &mut self,
+        request: &WriteRequest,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let files = || request.files.iter();
+        let has_plain = files().any(|file| !file.encrypt);
+        if !request.force {
+            let all = files().map(|file| file.address);
+            self.guard_write(all, has_plain).await?;
+            if has_plain && !self.device.secure_download && self.flash_encryption().await? {
+                observer.event(Event::Notice(Notice::PlainOnEncrypted));
+            }
         }
-        let encrypted = request
-            .files
-            .iter()
-            .filter(|file| file.encrypt)
-            .map(|file| file.address);
-        if encrypted.clone().next().is_some() {
+        if files().any(|file| file.encrypt) {
+            let encrypted = files().filter(|file| file.encrypt);
+            let encrypted = encrypted.map(|file| file.address);
             self.check_encrypted_write(encrypted, request.ignore_encryption_efuse)
                 .await?;
         }

@@ -1,7 +1,7 @@
 use clap::Args;
 use guru_link::block_on;
 
-use super::flash::PinArgs;
+use super::flash::FlashArgs;
 use crate::context::Context;
 use crate::error::Error;
 use crate::many::{self, BoardsArgs};
@@ -10,8 +10,8 @@ use crate::ui::Report;
 /// Erase the whole flash
 ///
 /// The loader in the chip's ROM has no command for that: the flash is erased through the
-/// registers of the flash controller, or region by region where those cannot be reached. It takes
-/// up to a few minutes.
+/// registers of the flash controller. It takes up to a few minutes. In Secure Download Mode those
+/// cannot be reached: as much is erased, region by region, as --flash-size says.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct EraseFlash {
@@ -20,7 +20,7 @@ pub struct EraseFlash {
     force: bool,
 
     #[command(flatten)]
-    pins: PinArgs,
+    flash: FlashArgs,
 
     #[command(flatten)]
     pub boards: BoardsArgs,
@@ -28,7 +28,7 @@ pub struct EraseFlash {
 
 impl EraseFlash {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
-        let flash = self.pins.options();
+        let flash = self.flash.options();
         many::with_devices(context, &self.boards, |device, observer| {
             block_on(device.erase_flash(&flash, self.force, observer))?;
             Ok(Report::EraseFlash)

@@ -2,9 +2,9 @@ use clap::Args;
 use guru_link::block_on;
 use guru_loader::{EraseRegion as Region, FlashSizeOption};
 
-use super::flash::PinArgs;
+use super::flash::FlashArgs;
 use crate::args::{self, Size};
-use crate::context::Context;
+use crate::context::{Context, Mode};
 use crate::error::Error;
 use crate::many::{self, BoardsArgs};
 use crate::session;
@@ -18,7 +18,8 @@ const SECTOR: u32 = 0x1000;
 ///     guru erase-region 0x9000 0x6000
 ///     guru erase-region 0x110000 ALL
 ///
-/// Address and size are multiples of 4096.
+/// Address and size are multiples of 4096. In Secure Download Mode the size of the flash cannot be
+/// found: beyond 2 MB, --flash-size must say it.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct EraseRegion {
@@ -35,7 +36,7 @@ pub struct EraseRegion {
     force: bool,
 
     #[command(flatten)]
-    pins: PinArgs,
+    flash: FlashArgs,
 
     #[command(flatten)]
     pub boards: BoardsArgs,
@@ -61,10 +62,21 @@ impl EraseRegion {
             address: self.address,
             length: session::read_length(self.address, self.size)?,
         };
-        let mut flash = self.pins.options();
-        flash.size = FlashSizeOption::Detect;
+        let options = self.flash.options();
+        let mode = context.mode;
         many::with_devices(context, &self.boards, |device, observer| {
-            block_on(device.erase_region(&flash, region, self.force, observer))?;
+            let mut flash = options.clone();
+            let mut force = self.force;
+            let blind = device.device().secure_download;
+            if flash.size == FlashSizeOption::Keep && !blind {
+                flash.size = FlashSizeOption::Detect;
+            }
+            if mode == Mode::Esptool && blind {
+                // The predecessor looks neither at eFuse nor for the end of the flash then.
+                flash.size = FlashSizeOption::Set("16MB".to_owned());
+                force = true;
+            }
+            block_on(device.erase_region(&flash, region, force, observer))?;
             Ok(Report::EraseRegion {
                 address: self.address,
             })

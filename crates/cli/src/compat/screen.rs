@@ -3,8 +3,9 @@ use std::time::Instant;
 use guru_image::FirmwareError;
 use guru_link::LinkError;
 use guru_loader::{
-    ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo, Leaving,
-    Notice, Progress, SecurityReport, Step, Unverified, UsbMode,
+    CannotEncrypt, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo,
+    Guard, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport, Step, Unverified,
+    UsbMode,
 };
 
 use super::{esptool, format};
@@ -309,6 +310,8 @@ impl Screen {
         match notice {
             // Shown by our own `device`.
             Notice::NoStub | Notice::SecureDownload => {}
+            // It says nothing of these.
+            Notice::PlainOnEncrypted | Notice::ReadsEncrypted => {}
             // Nobody minds these.
             Notice::Slow { seconds: 0..10, .. } => {}
             // Told before it is tried to connect.
@@ -798,7 +801,10 @@ impl ui::Screen for Screen {
                     escape(&chain(error))
                 ));
             }
-            Error::Session(LoaderError::NotPossible(_)) if self.secure_download => {
+            Error::Session(
+                LoaderError::NotPossible(_)
+                | LoaderError::SecureDownload(NotInSecureDownload::Doing(_)),
+            ) if self.secure_download => {
                 self.lines.fatal(&format!(
                     "The '{}' command is not available in Secure Download Mode.",
                     self.job.command
@@ -888,6 +894,13 @@ fn fatal(chip: &str, error: &Error) -> String {
             "This command ({:#x}) is not supported in the current download mode",
             *opcode as u8
         ),
+        LoaderError::Guarded(guard) => guarded(*guard).to_owned(),
+        LoaderError::CannotEncrypt(reason) => cannot_encrypt(*reason),
+        LoaderError::SecureDownload(NotInSecureDownload::DetectSize) => {
+            "Detecting flash size is not supported in secure download mode. Need to manually \
+             specify flash size."
+                .to_owned()
+        }
         LoaderError::VerifyFailed { .. } => "MD5 of file does not match data in flash!".to_owned(),
         LoaderError::Differs { .. } => "Verification failed.".to_owned(),
         LoaderError::Link(LinkError::NotFound { port }) => not_open(
@@ -918,6 +931,58 @@ fn fatal(chip: &str, error: &Error) -> String {
     }
 }
 
+/// What is forbidden unless `--force` is given.
+fn guarded(guard: Guard) -> &'static str {
+    match guard {
+        Guard::SecureBootV1 => {
+            "Secure Boot V1 detected, writing to flash regions < 0x8000 is disabled to protect the \
+             bootloader. Use the force argument to override, please use with caution, otherwise it \
+             may brick your device!"
+        }
+        Guard::KeyManager => {
+            "Flash encryption with Key Manager detected, writing to flash region 0x0-0x2000 is \
+             disabled to protect key recovery info. Use the force argument to override, please use \
+             with caution, otherwise it may brick your device!"
+        }
+        Guard::PlainInSecureDownload => {
+            "Detected flash encryption and secure download mode enabled.\nFlashing plaintext binary \
+             may brick your device! Use the force argument to override the warning."
+        }
+        Guard::PlainInReleaseMode => {
+            "Detected flash encryption enabled and download manual encrypt disabled.\nData must be \
+             encrypted appropriately before flashing.\nFlashing plaintext data may brick your \
+             device! Use the force argument to override the warning."
+        }
+        Guard::EraseEncrypted { key_manager: _ } | Guard::EraseSecureBoot => {
+            "Active security features detected, erasing flash is disabled as a safety measure. Use \
+             the force argument to override, please use with caution, otherwise it may brick your \
+             device!"
+        }
+    }
+}
+
+/// Why the chip does not encrypt what it writes.
+fn cannot_encrypt(reason: CannotEncrypt) -> String {
+    match reason {
+        CannotEncrypt::NoEncryption { chip } => {
+            format!("{chip} does not support encrypted flashing. ")
+        }
+        CannotEncrypt::Rom { chip } => format!(
+            "{chip} ROM bootloader does not support encrypted writes. Encrypted writing is only \
+             supported by the flasher stub. Do not use --no-stub when writing encrypted data."
+        ),
+        CannotEncrypt::Forbidden => "This chip has encrypt functionality in UART download mode \
+                                     disabled. This is the Flash Encryption configuration for \
+                                     Production mode instead of Development mode."
+            .to_owned(),
+        CannotEncrypt::CryptConfig(_) | CannotEncrypt::NoKey | CannotEncrypt::Unaligned { .. } => {
+            "Can't perform encrypted flash write, consult Flash Encryption documentation for more \
+             information."
+                .to_owned()
+        }
+    }
+}
+
 /// A connection that failed, in one sentence; also for a port that is one of several.
 pub fn failure(error: &LoaderError) -> String {
     let LoaderError::Connect { reason, .. } = error else {
@@ -931,9 +996,15 @@ pub fn failure(error: &LoaderError) -> String {
         ConnectFailure::WrongBootMode(mode) => {
             format!("Wrong boot mode detected ({mode:#x})! The chip needs to be in download mode.")
         }
-        ConnectFailure::TxPathDown => "Download mode successfully detected, but getting no sync \
-                                       reply: The serial TX path seems to be down."
+        // The predecessor looks at no more than the boot mode.
+        ConnectFailure::DownloadDisabled => "Wrong boot mode detected! The chip's eFuses disable \
+                                             download mode."
             .to_owned(),
+        ConnectFailure::TxPathDown | ConnectFailure::UsbDownloadDisabled => {
+            "Download mode successfully detected, but getting no sync \
+                                       reply: The serial TX path seems to be down."
+                .to_owned()
+        }
         ConnectFailure::NoSyncReply => "Response doesn't match request.".to_owned(),
         ConnectFailure::StubRunning => {
             "A flasher stub is running; reset the chip into its ROM loader.".to_owned()
