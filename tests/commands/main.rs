@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use guru_chip::{CHIPS, Chip};
+use guru_testkit::noise;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::process::{Outcome, run};
@@ -163,17 +164,6 @@ fn write(flash: &mut [u8]) {
     let end = AT + LENGTH;
     flash[end..end.next_multiple_of(4096)].fill(0xFF);
     flash[AT..end].copy_from_slice(&noise(LENGTH, 1));
-}
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let byte = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(byte).collect()
 }
 
 /// An empty folder for a trial.

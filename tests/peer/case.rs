@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use guru_testkit::noise;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 
-use crate::inputs::{Input, noise};
+use crate::inputs::Input;
 use crate::process::Outcome;
 use crate::simulator::{Simulator, Way};
 

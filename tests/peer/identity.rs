@@ -3,11 +3,11 @@
 use std::fs;
 
 use guru_chip::{CHIPS, Chip, MacLayout};
+use guru_testkit::{code, noise};
 use libtest_mimic::Failed;
 
 use crate::case::same_bytes;
 use crate::clients::Reference;
-use crate::inputs::{code, noise};
 use crate::simulator::{Simulator, Way};
 
 /// What a simulator is told to be, and what the reference shall print of it.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use guru_chip::{Chip, by_id};
+use guru_testkit::{code, noise};
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -131,32 +132,6 @@ impl ImageInput {
     }
 }
 
-/// Bytes without a pattern.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    (0..length).map(|_| random.next() as u8).collect()
-}
-
-/// Bytes that compress to a bit more than half, as code does: words from a vocabulary, some of
-/// them changed.
-pub fn code(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = Random::new(seed);
-    let vocabulary: Vec<[u8; 4]> = (0..400)
-        .map(|_| (random.next() as u32).to_le_bytes())
-        .collect();
-    let mut bytes = Vec::with_capacity(length + 4);
-    while bytes.len() < length {
-        let number = random.next();
-        let mut word = vocabulary[(number % 400) as usize];
-        if number >> 32 & 3 == 0 {
-            word[3] = (number >> 40) as u8;
-        }
-        bytes.extend(word);
-    }
-    bytes.truncate(length);
-    bytes
-}
-
 fn hex(regions: &[Region]) -> String {
     let mut text = String::new();
     let mut record = |kind: u8, address: u16, data: &[u8]| {
@@ -180,21 +155,4 @@ fn hex(regions: &[Region]) -> String {
     }
     record(1, 0, &[]);
     text
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
-    }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use guru_chip::{CHIPS, Chip, EraseRule, InflateRule};
+use guru_testkit::{code, noise};
 use libtest_mimic::Failed;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::case::same_bytes;
-use crate::inputs::{code, noise};
 use crate::process::run;
 use crate::simulator::{Simulator, Way};
 use crate::{TWO, Test};

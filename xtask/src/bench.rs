@@ -5,17 +5,17 @@
 //! is compared does not depend on how busy this machine is: bytes, round trips, and the time that
 //! one model computes from the recording. Only start-up and host times are measured by a clock.
 
-mod model;
 mod process;
-mod proxy;
 mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use guru_testkit::model::{Work, bound, work};
+use guru_testkit::{Proxy, code, noise};
+
 use crate::Result;
-use model::{Work, bound, work};
 use process::{Cost, Simulator, Startup, run, startup};
 
 /// What both programs are given.
@@ -197,9 +197,9 @@ struct Files {
 
 impl Files {
     fn make(job: &Job, folder: &Path) -> Result<Self> {
-        let app = code(job.length);
+        let app = code(job.length, 1);
         fs::write(folder.join("app.bin"), &app)?;
-        let mut before = noise(job.flash);
+        let mut before = noise(job.flash, 2);
         if job.kind == Kind::Verify {
             let at = ADDRESS as usize;
             before[at..at + app.len()].copy_from_slice(&app);
@@ -225,7 +225,7 @@ fn measure(
     fs::write(&files.flash, &files.before)?;
     let _ = fs::remove_file(files.folder.join("read.bin"));
     let simulator = Simulator::start(guru, job, &files.flash)?;
-    let proxy = proxy::Proxy::start(simulator.address()?)?;
+    let proxy = Proxy::start(simulator.address()?)?;
     let cost = run(client(&proxy.port()), &files.folder)?;
     let recording = proxy.finish()?;
     drop(simulator);
@@ -244,32 +244,7 @@ fn measure(
         _ => 0,
     };
     Ok(Side {
-        work: work(&recording, written)?,
+        work: work(&recording, written),
         cost,
     })
-}
-
-/// Bytes that compress to a bit more than half, as firmware does.
-fn code(length: usize) -> Vec<u8> {
-    let noise = noise(length);
-    let byte = |at| {
-        if at / 8 % 2 == 0 {
-            noise[at]
-        } else {
-            (at / 64) as u8
-        }
-    };
-    (0..length).map(byte).collect()
-}
-
-/// Bytes without a pattern.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let byte = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(byte).collect()
 }

@@ -17,6 +17,7 @@ use guru_loader::{
     Verify, VerifyRequest, WriteJob, WriteRequest,
 };
 use guru_sim::SimLink;
+use guru_testkit::{code, noise};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Whether a job can succeed under a fault.
@@ -164,8 +165,8 @@ impl Cell {
         );
         let link = SimLink::open(&address, cancel).map_err(|error| error.to_string())?;
         let flash = link.flash();
-        let file = code(LENGTH);
-        let mut expected = noise(FLASH as usize);
+        let file = code(LENGTH, 1);
+        let mut expected = noise(FLASH as usize, 2);
         if self.job != Job::Write {
             put(&mut expected, &file);
         }
@@ -335,29 +336,4 @@ fn same(found: &[u8], expected: &[u8], mut range: Range<usize>) -> Result<(), St
             found[at], expected[at]
         )),
     }
-}
-
-/// Bytes that compress to a bit more than half.
-fn code(length: usize) -> Vec<u8> {
-    let noise = noise(length);
-    let byte = |at| {
-        if at / 8 % 2 == 0 {
-            noise[at]
-        } else {
-            (at / 64) as u8
-        }
-    };
-    (0..length).map(byte).collect()
-}
-
-/// Bytes without a pattern.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let byte = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(byte).collect()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use guru_chip::{CHIPS, Chip, Detection, InflateRule, MAGIC_ADDRESS};
 use guru_sim::Event;
+use guru_testkit::noise;
 use guru_wire::{Command, ErrorCode, RegisterWrite, SecurityInfo, parse_md5};
-use host::{Host, noise, zlib};
+use host::{Host, zlib};
 use md5::{Digest, Md5};
 
 fn each_chip(test: impl Fn(&'static Chip, &mut Host)) {

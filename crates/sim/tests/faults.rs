@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use guru_link::{Link, block_on};
 use guru_sim::Event;
+use guru_testkit::noise;
 use guru_wire::{Command, ErrorCode};
-use host::{Host, noise};
+use host::Host;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use guru_link::{Cancel, Link, NativeLink, ResetSequence, block_on};
 use guru_sim::{Endpoint, Event, ServeEvent, SimOptions, serve};
+use guru_testkit::noise;
 use guru_wire::slip::{self, Decoder};
 use guru_wire::{Begin, Command, Response};
-use host::noise;
 
 struct Server {
     cancel: Cancel,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use guru_chip::{CHIPS, Quirk, Revision};
 use guru_link::{Cancel, Link, LinkError, ResetSequence, block_on};
 use guru_sim::{Event, SimLink, SimOptions};
+use guru_testkit::noise;
 use guru_wire::Command;
-use host::{Host, noise};
+use host::Host;
 
 const SECOND: Duration = Duration::from_secs(1);
 

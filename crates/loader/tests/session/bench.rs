@@ -43,35 +43,6 @@ pub fn try_connect(
     block_on(Session::connect(link, options, &mut events.observer()))
 }
 
-/// Bytes without a pattern that compression would find, from a fixed seed.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    (0..length)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 24) as u8
-        })
-        .collect()
-}
-
-/// Bytes that compress about as well as firmware does.
-pub fn firmware(length: usize, seed: u64) -> Vec<u8> {
-    let noise = noise(length, seed);
-    noise
-        .iter()
-        .enumerate()
-        .map(|(n, byte)| {
-            if n / 16 % 2 == 0 {
-                *byte
-            } else {
-                (n / 64) as u8
-            }
-        })
-        .collect()
-}
-
 pub fn file(name: &str, address: u32, bytes: &[u8]) -> FilePart {
     FilePart {
         name: name.to_owned(),

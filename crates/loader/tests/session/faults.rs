@@ -5,9 +5,9 @@ use guru_loader::{ConnectOptions, Error, Event, FlashOptions, Session, Verify, W
 use guru_wire::{Begin, Command, slip};
 
 use crate::bench::{
-    Events, assert_same, connect, file, fill, firmware, flash, noise, read, request, try_connect,
-    write,
+    Events, assert_same, connect, file, fill, flash, read, request, try_connect, write,
 };
+use guru_testkit::{code, noise};
 
 /// One damaged, lost or extra byte in 10,000 each way.
 const BAD_LINES: [&str; 3] = [
@@ -23,7 +23,7 @@ fn a_write_over_a_bad_line_still_ends_verified() {
             for seed in 1..4 {
                 let address = format!("{chip}?fault={fault},seed={seed}");
                 let mut session = connect(&address);
-                let bytes = firmware(150_000, seed);
+                let bytes = code(150_000, seed);
                 let request = request(vec![file("app.bin", 0x1_0000, &bytes)]);
                 let report = write(&mut session, request, &mut Events::default())
                     .unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -62,7 +62,7 @@ fn a_read_over_a_bad_line_ends_right() {
 fn a_write_resumes_after_the_link_drops_mid_block() {
     for chip in ["esp32c3", "esp32", "esp8266"] {
         let mut session = connect(&format!("{chip}?fault=disconnect:@60000"));
-        let bytes = firmware(150_000, 4);
+        let bytes = code(150_000, 4);
         let mut events = Events::default();
         write(
             &mut session,
@@ -93,7 +93,7 @@ fn power_that_fails_in_mid_erase_or_mid_program_is_survived() {
     for fault in ["power-loss:erase@5", "power-loss:program@40"] {
         let mut session = connect(&format!("esp32c3?fault={fault}"));
         fill(&session, 0x1_0000, &noise(100_000, 6));
-        let bytes = firmware(100_000, 7);
+        let bytes = code(100_000, 7);
         write(
             &mut session,
             request(vec![file("app.bin", 0x1_0000, &bytes)]),
@@ -107,7 +107,7 @@ fn power_that_fails_in_mid_erase_or_mid_program_is_survived() {
 #[test]
 fn a_flash_that_is_stuck_ends_in_an_error_and_not_in_a_hang() {
     let mut session = connect("esp32c3?fault=stuck-flash:@3");
-    let bytes = firmware(100_000, 8);
+    let bytes = code(100_000, 8);
     let result = write(
         &mut session,
         request(vec![file("a.bin", 0, &bytes)]),
@@ -136,7 +136,7 @@ fn an_esp8266_is_written_and_read_over_a_bad_line() {
         for seed in 1..4 {
             let address = format!("esp8266?fault={fault},seed={seed}");
             let mut session = connect(&address);
-            let bytes = firmware(20_000, seed);
+            let bytes = code(20_000, seed);
             let request = WriteRequest {
                 verify: Verify::ReadBack,
                 ..request(vec![file("app.bin", 0x1_0000, &bytes)])
@@ -168,7 +168,7 @@ fn under_guard_a_changed_neighbour_is_named() {
             let mut session = connect(&address);
             let before = noise(0x10_0000, seed);
             fill(&session, 0, &before);
-            let bytes = firmware(30_000, seed);
+            let bytes = code(30_000, seed);
             let request = WriteRequest {
                 guard: true,
                 ..request(vec![file("app.bin", 0x8000, &bytes)])
@@ -200,7 +200,7 @@ fn a_slow_line_and_a_slow_flash_are_waited_for() {
         "slow-flash:x8",
     ] {
         let mut session = connect(&format!("esp32c3?fault={fault}"));
-        let bytes = firmware(100_000, 9);
+        let bytes = code(100_000, 9);
         write(
             &mut session,
             request(vec![file("a.bin", 0, &bytes)]),

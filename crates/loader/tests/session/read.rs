@@ -1,7 +1,8 @@
 use guru_chip::CHIPS;
 use guru_loader::{Error, Event, Notice};
 
-use crate::bench::{Events, assert_same, connect, fill, noise, read};
+use crate::bench::{Events, assert_same, connect, fill, read};
+use guru_testkit::noise;
 
 #[test]
 fn every_chip_gives_back_what_its_flash_holds() {

@@ -5,16 +5,15 @@ use guru_loader::{
     Verify, VerifyRequest, WriteRequest,
 };
 
-use crate::bench::{
-    Events, assert_same, connect, file, fill, firmware, flash, noise, request, write,
-};
+use crate::bench::{Events, assert_same, connect, file, fill, flash, request, write};
+use guru_testkit::{code, noise};
 
 #[test]
 fn every_chip_holds_what_was_written() {
     for chip in CHIPS {
         for compress in [Compress::Auto, Compress::Never] {
             let mut session = connect(chip.id);
-            let bytes = firmware(100_001, 1);
+            let bytes = code(100_001, 1);
             let request = WriteRequest {
                 compress,
                 ..request(vec![file("app.bin", 0x1_0000, &bytes)])
@@ -37,7 +36,7 @@ fn neighbours_never_change_on_a_clean_line() {
             let mut session = connect(chip.id);
             let neighbour = noise(0x10_0000, 7);
             fill(&session, 0, &neighbour);
-            let bytes = firmware(length, 2);
+            let bytes = code(length, 2);
             let request = request(vec![file("app.bin", 0x2_3000, &bytes)]);
             write(&mut session, request, &mut Events::default()).unwrap();
             let end = 0x2_3000 + length.next_multiple_of(0x1000);
@@ -60,7 +59,7 @@ fn neighbours_never_change_on_a_clean_line() {
 #[test]
 fn an_unaligned_file_is_written_and_what_shares_its_sector_is_erased_and_named() {
     let mut session = connect("esp32c3");
-    let bytes = firmware(5000, 3);
+    let bytes = code(5000, 3);
     let mut events = Events::default();
     write(
         &mut session,
@@ -81,7 +80,7 @@ fn an_unaligned_file_is_written_and_what_shares_its_sector_is_erased_and_named()
 #[test]
 fn what_is_in_place_is_not_written_again() {
     let mut session = connect("esp32c3");
-    let bytes = firmware(300_000, 4);
+    let bytes = code(300_000, 4);
     let files = || vec![file("app.bin", 0x1_0000, &bytes)];
     write(&mut session, request(files()), &mut Events::default()).unwrap();
     let programmed = session.link().stats().programmed_bytes;
@@ -94,7 +93,7 @@ fn what_is_in_place_is_not_written_again() {
 #[test]
 fn streams_that_are_in_place_are_not_written_again() {
     let mut session = connect("esp32c3");
-    let mut bytes = firmware(3 << 20, 5);
+    let mut bytes = code(3 << 20, 5);
     let files = |bytes: &[u8]| vec![file("app.bin", 0x1_0000, bytes)];
     write(&mut session, request(files(&bytes)), &mut Events::default()).unwrap();
     bytes[(3 << 20) - 100] ^= 1;
@@ -106,7 +105,7 @@ fn streams_that_are_in_place_are_not_written_again() {
 #[test]
 fn with_the_old_contents_known_only_changed_sectors_are_written() {
     let mut session = connect("esp32c3");
-    let old = firmware(100_000, 6);
+    let old = code(100_000, 6);
     let mut new = old.clone();
     new[50_000] ^= 0xFF;
     fill(&session, 0x1_0000, &old);
@@ -122,7 +121,7 @@ fn with_the_old_contents_known_only_changed_sectors_are_written() {
 #[test]
 fn old_contents_that_were_not_there_are_found_out_and_the_file_is_whole() {
     let mut session = connect("esp32c3");
-    let old = firmware(100_000, 6);
+    let old = code(100_000, 6);
     let mut new = old.clone();
     new[50_000] ^= 0xFF;
     let mut part = file("new.bin", 0x1_0000, &new);
@@ -134,7 +133,7 @@ fn old_contents_that_were_not_there_are_found_out_and_the_file_is_whole() {
 
 #[test]
 fn an_esp8266_says_that_it_does_not_verify_and_can_be_told_to() {
-    let bytes = firmware(3000, 8);
+    let bytes = code(3000, 8);
     let mut events = Events::default();
     let mut session = connect("esp8266");
     write(
@@ -241,7 +240,7 @@ fn verification_finds_a_single_changed_byte_and_names_it() {
     for chip in CHIPS {
         let mut session = connect(chip.id);
         // Not a multiple of 4, with other data behind it.
-        let bytes = firmware(1003, 10);
+        let bytes = code(1003, 10);
         fill(&session, 0x4000, &noise(0x1000, 11));
         fill(&session, 0x4000, &bytes);
         let verify = |diff, bytes: &[u8]| VerifyRequest {
@@ -276,7 +275,7 @@ fn verification_finds_a_single_changed_byte_and_names_it() {
 #[test]
 fn without_a_digest_old_contents_are_not_believed() {
     let mut session = connect("esp8266");
-    let bytes = firmware(10_000, 12);
+    let bytes = code(10_000, 12);
     let mut part = file("new.bin", 0x1_0000, &bytes);
     part.previous = Some(file("old.bin", 0, &bytes).contents);
     let mut events = Events::default();
@@ -297,7 +296,7 @@ fn without_a_digest_old_contents_are_not_believed() {
 #[test]
 fn a_file_is_read_back_besides_its_digest_when_that_is_asked_for() {
     let mut session = connect("esp32c3");
-    let bytes = firmware(5001, 13);
+    let bytes = code(5001, 13);
     for _ in 0..2 {
         let request = WriteRequest {
             verify: Verify::ReadBack,

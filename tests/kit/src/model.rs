@@ -10,8 +10,7 @@ use guru_plan::{FlashTimes, Line, SECTOR, erases};
 use guru_wire::slip::{Decoder, Event, encode};
 use guru_wire::{Begin, Command};
 
-use super::proxy::{From, Recording};
-use crate::Result;
+use crate::{From, Recording, Result};
 
 /// Time of one turn-round beyond the chip's own work: two transfers over USB, 1 ms each.
 pub const TURN_ROUND: Duration = Duration::from_millis(2);
@@ -33,9 +32,11 @@ pub struct Work {
     pub back: u64,
     /// How often something was sent and an answer waited for.
     pub round_trips: u64,
-    /// The chip's time: erase, program, digest.
+    /// The chip's time for erasing.
     pub erase: Duration,
+    /// The chip's time for programming.
     pub program: Duration,
+    /// The chip's time for digests.
     pub digest: Duration,
     /// The part before the first digest or BEGIN.
     pub connect: Connect,
@@ -44,8 +45,11 @@ pub struct Work {
 /// Traffic before the work.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Connect {
+    /// Bytes to the chip.
     pub out: u64,
+    /// Bytes from the chip.
     pub back: u64,
+    /// How often something was sent and an answer waited for.
     pub round_trips: u64,
 }
 
@@ -69,7 +73,7 @@ impl Work {
 }
 
 /// Reads a recording. `written`: bytes of contents that were programmed.
-pub fn work(recording: &Recording, written: usize) -> Result<Work> {
+pub fn work(recording: &Recording, written: usize) -> Work {
     let mut work = Work {
         program: programming(written as u64),
         ..Work::default()
@@ -116,7 +120,7 @@ pub fn work(recording: &Recording, written: usize) -> Result<Work> {
             };
         }
     }
-    Ok(work)
+    work
 }
 
 fn erasing(begin: &Begin) -> Duration {

@@ -10,7 +10,9 @@ use crate::Result;
 /// Who sent a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
+    /// The program.
     Client,
+    /// The chip, or the server before it.
     Chip,
 }
 
@@ -24,6 +26,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Connects to `HOST:PORT` and listens for one client.
+    ///
+    /// # Errors
+    /// The chip cannot be reached.
     pub fn start(chip: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
@@ -55,6 +61,9 @@ impl Proxy {
     }
 
     /// Waits for the client's end.
+    ///
+    /// # Errors
+    /// The client never came.
     pub fn finish(self) -> Result<Recording> {
         Ok(self.thread.join().map_err(|_| "the proxy failed")??)
     }

@@ -1,0 +1,14 @@
+//! What tests and the bench have in common: contents from a seed, a proxy that records, and a model
+//! of time. No library or program depends on it.
+
+mod contents;
+pub mod model;
+mod proxy;
+
+pub use contents::{Random, code, noise};
+pub use proxy::{From, Proxy, Recording};
+
+use std::error::Error;
+
+/// What went wrong, for the person who reads a failed test.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
