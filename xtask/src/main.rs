@@ -1,6 +1,7 @@
 //! Tasks for people who work on Guru: `cargo xtask TASK`.
 
 mod bench;
+mod chips;
 mod elf;
 mod examples;
 mod film;
@@ -14,6 +15,7 @@ usage: cargo xtask TASK
 
   examples [--check]   compile examples/hello and write its flash images;
                        --check: compare them with those in the repository instead
+  chips [--check]      write docs/chips.md from the data in chips/; --check: compare instead
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
 ";
 
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["examples"] => examples::run(examples::Mode::Write),
         ["examples", "--check"] => examples::run(examples::Mode::Check),
+        ["chips"] => chips::run(chips::Mode::Write),
+        ["chips", "--check"] => chips::run(chips::Mode::Check),
         ["bench"] => bench::run_all(),
         _ => {
             eprint!("{USAGE}");

@@ -135,6 +135,7 @@ impl Emit {
             "Chip {{
     id: {id:?},
     name: {:?},
+    architecture: Architecture::{:?},
     detection: {detection},
     image: ImageRules {{
         chip_id: {:?},
@@ -160,6 +161,7 @@ impl Emit {
     named_bits: &[{}],
 }}",
             c.name,
+            c.architecture,
             c.image.chip_id,
             c.image.bootloader_offset,
             c.image.legacy_revision,

@@ -12,6 +12,7 @@ use super::fuses::Fuses;
 #[serde(deny_unknown_fields)]
 pub struct Chip {
     pub name: String,
+    pub architecture: Architecture,
     pub uf2_family: Option<u32>,
     #[serde(default)]
     pub quirks: Vec<Quirk>,
@@ -35,6 +36,15 @@ pub struct Chip {
     /// From a file of their own.
     #[serde(skip)]
     pub fuses: Option<Fuses>,
+}
+
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    XtensaLx106,
+    XtensaLx6,
+    XtensaLx7,
+    Riscv32,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -10,6 +10,8 @@ pub struct Chip {
     pub id: &'static str,
     /// Name in print, such as `ESP32-C3`.
     pub name: &'static str,
+    /// What its CPUs are.
+    pub architecture: Architecture,
     /// How the chip is told from the others.
     pub detection: Detection,
     /// Rules for firmware images.
@@ -49,6 +51,19 @@ pub struct Chip {
     /// Bits that the functions behind [`Chip::quirks`] need, by name; each quirk says
     /// which.
     pub named_bits: &'static [(&'static str, Bits)],
+}
+
+/// What a chip's CPUs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Xtensa LX106 (ESP8266).
+    XtensaLx106,
+    /// Xtensa LX6.
+    XtensaLx6,
+    /// Xtensa LX7.
+    XtensaLx7,
+    /// RISC-V, 32 bits.
+    Riscv32,
 }
 
 /// How a chip is told from the others.

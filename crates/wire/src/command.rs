@@ -116,6 +116,32 @@ pub enum Command<'a> {
     },
     /// Security flags, key purposes, chip id.
     GetSecurityInfo,
+    /// Starts the check of a secure download certificate.
+    SdcVerifyBegin {
+        /// Whether a nonce follows the certificate proper.
+        nonce: bool,
+        /// Bytes of the certificate and the nonce.
+        size: u32,
+    },
+    /// The certificate, and the nonce behind it.
+    SdcVerifyData {
+        /// Both.
+        data: &'a [u8],
+    },
+    /// Checks the certificate; the status says what came of it.
+    SdcVerifyEnd,
+    /// Starts making chip info.
+    SdcInfoBegin {
+        /// Whether there will be a nonce in it.
+        nonce: bool,
+    },
+    /// The nonce for the chip info.
+    SdcInfoData {
+        /// 32 bytes, or none.
+        data: &'a [u8],
+    },
+    /// Answers the chip info: 64 bytes, of which the first 32 count.
+    SdcInfoEnd,
 }
 
 /// Payload of FLASH_BEGIN and FLASH_DEFL_BEGIN.
@@ -190,6 +216,12 @@ impl<'a> Command<'a> {
             Self::ChangeBaudrate { .. } => Opcode::ChangeBaudrate,
             Self::SpiFlashMd5 { .. } => Opcode::SpiFlashMd5,
             Self::GetSecurityInfo => Opcode::GetSecurityInfo,
+            Self::SdcVerifyBegin { .. } => Opcode::SdcVerifyBegin,
+            Self::SdcVerifyData { .. } => Opcode::SdcVerifyData,
+            Self::SdcVerifyEnd => Opcode::SdcVerifyEnd,
+            Self::SdcInfoBegin { .. } => Opcode::SdcInfoBegin,
+            Self::SdcInfoData { .. } => Opcode::SdcInfoData,
+            Self::SdcInfoEnd => Opcode::SdcInfoEnd,
         }
     }
 
@@ -258,6 +290,18 @@ impl<'a> Command<'a> {
                 push_words(&mut packet, &[offset, length, 0, 0]);
             }
             Self::GetSecurityInfo => {}
+            Self::SdcVerifyBegin { nonce, size } => {
+                push_words(&mut packet, &[u32::from(nonce), size]);
+            }
+            Self::SdcVerifyData { data } | Self::SdcInfoData { data } => {
+                push_words(&mut packet, &[data.len() as u32]);
+                packet.extend_from_slice(data);
+                sum = checksum(data);
+            }
+            Self::SdcVerifyEnd => push_words(&mut packet, &[0]),
+            Self::SdcInfoBegin { nonce } => push_words(&mut packet, &[u32::from(nonce)]),
+            // The ROM does not look at the word.
+            Self::SdcInfoEnd => push_words(&mut packet, &[1]),
         }
         let length = (packet.len() - HEADER_LEN) as u16;
         packet[2..4].copy_from_slice(&length.to_le_bytes());
@@ -297,6 +341,20 @@ impl<'a> Command<'a> {
                 return Err(CommandError::WrongChecksum { opcode, sequence });
             }
             Ok((sequence, data))
+        };
+        // One word in front, and no number: there is one block alone.
+        let single = || -> Result<&'a [u8], CommandError> {
+            let (len, data) = payload.split_first_chunk::<4>().ok_or(wrong_length)?;
+            if word(len) as usize != data.len() {
+                return Err(wrong_length);
+            }
+            if checksum(data) != sum {
+                return Err(CommandError::WrongChecksum {
+                    opcode,
+                    sequence: 0,
+                });
+            }
+            Ok(data)
         };
         let begin = || -> Result<Begin, CommandError> {
             let words = words(&[4, 5])?;
@@ -391,6 +449,26 @@ impl<'a> Command<'a> {
             Opcode::GetSecurityInfo => {
                 words(&[0])?;
                 Self::GetSecurityInfo
+            }
+            Opcode::SdcVerifyBegin => {
+                let words = words(&[2])?;
+                Self::SdcVerifyBegin {
+                    nonce: words[0] != 0,
+                    size: words[1],
+                }
+            }
+            Opcode::SdcVerifyData => Self::SdcVerifyData { data: single()? },
+            Opcode::SdcVerifyEnd => {
+                words(&[1])?;
+                Self::SdcVerifyEnd
+            }
+            Opcode::SdcInfoBegin => Self::SdcInfoBegin {
+                nonce: words(&[1])?[0] != 0,
+            },
+            Opcode::SdcInfoData => Self::SdcInfoData { data: single()? },
+            Opcode::SdcInfoEnd => {
+                words(&[1])?;
+                Self::SdcInfoEnd
             }
         })
     }
@@ -487,6 +565,12 @@ mod tests {
             number().prop_map(|address| Command::ReadReg { address }),
             number().prop_map(|size| Command::SpiSetParams { size }),
             number().prop_map(|pins| Command::SpiAttach { pins }),
+            any::<(bool, u32)>().prop_map(|(nonce, size)| Command::SdcVerifyBegin { nonce, size }),
+            Just(Command::SdcVerifyData { data }),
+            Just(Command::SdcVerifyEnd),
+            any::<bool>().prop_map(|nonce| Command::SdcInfoBegin { nonce }),
+            Just(Command::SdcInfoData { data }),
+            Just(Command::SdcInfoEnd),
             any::<(u32, u32)>()
                 .prop_map(|(offset, length)| Command::ReadFlashSlow { offset, length }),
             any::<(u32, u32)>().prop_map(|(new, old)| Command::ChangeBaudrate { new, old }),

@@ -40,11 +40,23 @@ pub enum Opcode {
     SpiFlashMd5 = 0x13,
     /// Security flags, key purposes, chip id.
     GetSecurityInfo = 0x14,
+    /// Starts the check of a secure download certificate.
+    SdcVerifyBegin = 0x19,
+    /// The certificate.
+    SdcVerifyData = 0x1A,
+    /// Checks the certificate.
+    SdcVerifyEnd = 0x1B,
+    /// Starts making the chip info that a secure download certificate is signed for.
+    SdcInfoBegin = 0x1C,
+    /// The nonce of the chip info.
+    SdcInfoData = 0x1D,
+    /// Answers the chip info.
+    SdcInfoEnd = 0x1E,
 }
 
 impl Opcode {
     /// Every opcode, ascending.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::FlashBegin,
         Self::FlashData,
         Self::FlashEnd,
@@ -63,6 +75,12 @@ impl Opcode {
         Self::FlashDeflEnd,
         Self::SpiFlashMd5,
         Self::GetSecurityInfo,
+        Self::SdcVerifyBegin,
+        Self::SdcVerifyData,
+        Self::SdcVerifyEnd,
+        Self::SdcInfoBegin,
+        Self::SdcInfoData,
+        Self::SdcInfoEnd,
     ];
 
     /// The opcode with this number, if it is known.
@@ -91,6 +109,12 @@ impl Opcode {
             Self::FlashDeflEnd => "FLASH_DEFL_END",
             Self::SpiFlashMd5 => "SPI_FLASH_MD5",
             Self::GetSecurityInfo => "GET_SECURITY_INFO",
+            Self::SdcVerifyBegin => "SDC_VERIF_BEGIN",
+            Self::SdcVerifyData => "SDC_VERIF_DATA",
+            Self::SdcVerifyEnd => "SDC_VERIF_END",
+            Self::SdcInfoBegin => "SDC_GEN_BEGIN",
+            Self::SdcInfoData => "SDC_GEN_DATA",
+            Self::SdcInfoEnd => "SDC_GEN_END",
         }
     }
 }

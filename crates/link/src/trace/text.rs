@@ -138,6 +138,7 @@ fn data_length(opcode: Option<Opcode>, body: usize) -> usize {
         Some(Opcode::ReadFlashSlow) => &[64],
         Some(Opcode::SpiFlashMd5) => &[32, 16],
         Some(Opcode::GetSecurityInfo) => &[20, 12],
+        Some(Opcode::SdcInfoEnd) => &[64, 20],
         _ => &[],
     };
     let fits = |length: &&usize| body >= **length + 2;
@@ -196,7 +197,17 @@ fn fields(command: &Command<'_>) -> String {
             format!(" offset=0x{offset:x} length=0x{length:x}")
         }
         Command::ChangeBaudrate { new, old } => format!(" new={new} old={old}"),
-        Command::Sync | Command::GetSecurityInfo => String::new(),
+        Command::SdcVerifyBegin { nonce, size } => {
+            let nonce = if *nonce { " with nonce" } else { "" };
+            format!(" size={size}{nonce}")
+        }
+        Command::SdcInfoBegin { nonce } => (if *nonce { " with nonce" } else { "" }).to_owned(),
+        Command::SdcVerifyData { data } | Command::SdcInfoData { data } => {
+            format!(" {}", dump(data))
+        }
+        Command::Sync | Command::GetSecurityInfo | Command::SdcVerifyEnd | Command::SdcInfoEnd => {
+            String::new()
+        }
     }
 }
 

@@ -291,6 +291,12 @@ impl Loader {
                 let info = security_info(driver.board, self.revision);
                 *data = info.ok_or(ErrorCode::INVALID_FORMAT)?;
             }
+            Opcode::SdcVerifyBegin
+            | Opcode::SdcVerifyData
+            | Opcode::SdcVerifyEnd
+            | Opcode::SdcInfoBegin
+            | Opcode::SdcInfoData
+            | Opcode::SdcInfoEnd => return Err(ErrorCode::INVALID_FORMAT.into()),
         }
         Ok(())
     }
