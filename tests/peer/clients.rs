@@ -1,7 +1,7 @@
 //! The two clients: the reference, and ours under its old name.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use libtest_mimic::Failed;
@@ -33,6 +33,11 @@ impl Reference {
         } else {
             Err(format!("GURU_ESPTOOL has no esptool {VERSION}:\n{outcome}"))
         }
+    }
+
+    /// The Python that has it.
+    pub fn python(&self) -> &OsStr {
+        &self.0
     }
 
     /// Runs it with these arguments.

@@ -10,6 +10,7 @@ mod inputs;
 mod javascript;
 mod lines;
 mod process;
+mod rfc2217;
 mod same_work;
 mod simulator;
 
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
             Err(error) => trials.push(Trial::test("the list of cases", || Err(error))),
         }
     }
+    trials.extend(rfc2217::trials().map(|(name, test)| needs(&reference, name, test)));
     let browser = Arc::new(EsptoolJs::find());
     trials.extend(javascript::trials().map(|(name, test)| needs(&browser, name, test)));
     libtest_mimic::run(&arguments, trials).exit_code()

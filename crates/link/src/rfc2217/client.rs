@@ -40,8 +40,11 @@ struct Session {
     purging: bool,
 }
 
-/// How long a server is given to confirm what would also be well without: a line, a purge.
-const OPTIONAL_ANSWER: Duration = Duration::from_secs(1);
+/// How long a server is given to confirm what would also be well without, a line or a purge: so
+/// many turn-rounds, and no less and no more than these.
+const OPTIONAL_TURN_ROUNDS: u32 = 10;
+const OPTIONAL_ANSWER_MIN: Duration = Duration::from_millis(100);
+const OPTIONAL_ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// What differs less than this from what was asked for still works, in percent.
 const BAUD_TOLERANCE: u64 = 3;
@@ -99,12 +102,14 @@ impl Rfc2217Link {
                 self.address.host
             )));
         }
-        let started = self.now();
-        self.configure()?;
-        // All settings go out together, so this was one turn-round.
-        let turn_round = self.now() - started;
-        self.info.capabilities.latency = turn_round.max(Capabilities::STREAM.latency);
-        Ok(())
+        self.configure()
+    }
+
+    /// How long an answer is awaited that not every server gives.
+    fn optional_answer(&self) -> Duration {
+        (self.info.capabilities.latency * OPTIONAL_TURN_ROUNDS)
+            .clamp(OPTIONAL_ANSWER_MIN, OPTIONAL_ANSWER_MAX)
+            .min(self.address.timeout)
     }
 
     fn configure(&mut self) -> Result<(), LinkError> {
@@ -114,6 +119,8 @@ impl Rfc2217Link {
             Request::StopSize(STOP_SIZE_ONE),
         ];
         let mut bytes = Vec::new();
+        // Answered without touching the port, which may take its time for a setting.
+        Request::Control(Control::AskFlow).encode(&mut bytes);
         Request::Baud(self.baud).encode(&mut bytes);
         for request in &fixed {
             request.encode(&mut bytes);
@@ -122,6 +129,11 @@ impl Rfc2217Link {
         Request::Control(Control::NoFlow).encode(&mut bytes);
         self.session.answers.clear();
         self.socket.write(&bytes)?;
+        let started = self.now();
+        let deadline = started + self.address.timeout;
+        while self.session.answers.is_empty() && self.receive(deadline)? {}
+        let turn_round = self.now() - started;
+        self.info.capabilities.latency = turn_round.max(Capabilities::STREAM.latency);
         self.await_baud()?;
         for request in fixed {
             let answer = self.await_answer(&request, self.address.timeout)?;
@@ -316,7 +328,7 @@ impl Link for Rfc2217Link {
             if self.address.ignore_set_control || self.session.silent_lines {
                 break;
             }
-            let timeout = self.address.timeout.min(OPTIONAL_ANSWER);
+            let timeout = self.optional_answer();
             if self.await_answer(request, timeout)?.is_none() {
                 self.session.silent_lines = true;
             }
@@ -337,7 +349,7 @@ impl Link for Rfc2217Link {
             return Ok(());
         }
         self.session.purging = true;
-        let timeout = self.address.timeout.min(OPTIONAL_ANSWER);
+        let timeout = self.optional_answer();
         if self.await_answer(&request, timeout)?.is_none() {
             self.session.arrived.clear();
             self.session.purging = false;
