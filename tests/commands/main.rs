@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use guru_chip::{CHIPS, Chip};
-use guru_testkit::noise;
+use guru_testkit::{first_difference, noise};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::process::{Outcome, run};
@@ -147,7 +147,7 @@ fn try_on(chip: &Chip, job: &Job) -> Result<(), Failed> {
         return Err(format!("'{}' is not said\n{outcome}", job.says).into());
     }
     let found = fs::read(folder.join("flash.bin"))?;
-    if let Some(at) = (0..SIZE).find(|at| found[*at] != expected[*at]) {
+    if let Some(at) = first_difference(&found, &expected) {
         let (found, expected) = (found[at], expected[at]);
         return Err(
             format!("{found:#04x} at {at:#x}, and {expected:#04x} is right\n{outcome}").into(),

@@ -1,5 +1,6 @@
 //! Commands and answers over a link, before anything is known about the chip.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use guru_link::{Instant, Link, LinkError};
@@ -68,8 +69,9 @@ pub(crate) enum Synced {
 pub(crate) struct Channel<L> {
     link: L,
     decoder: Decoder,
-    input: Vec<u8>,
-    taken: usize,
+    /// What reads go to; `unread` of it was not looked at yet.
+    input: Box<[u8; READ_CHUNK]>,
+    unread: Range<usize>,
     text: Vec<u8>,
     packets_seen: u32,
     faults: u32,
@@ -84,8 +86,8 @@ impl<L: Link> Channel<L> {
         Self {
             link,
             decoder: Decoder::new(MAX_ANSWER),
-            input: Vec::new(),
-            taken: 0,
+            input: Box::new([0; READ_CHUNK]),
+            unread: 0..0,
             text: Vec::new(),
             packets_seen: 0,
             faults: 0,
@@ -132,8 +134,7 @@ impl<L: Link> Channel<L> {
 
     /// Forgets everything that came and was not looked at.
     pub async fn discard_input(&mut self) -> Result<(), LinkError> {
-        self.input.clear();
-        self.taken = 0;
+        self.unread = 0..0;
         self.decoder.reset();
         self.link.discard_input().await
     }
@@ -224,9 +225,9 @@ impl<L: Link> Channel<L> {
         deadline: Instant,
     ) -> Result<Option<Result<Vec<u8>, slip::Damage>>, LinkError> {
         loop {
-            while self.taken < self.input.len() {
-                let (count, event) = self.decoder.push(&self.input[self.taken..]);
-                self.taken += count;
+            while !self.unread.is_empty() {
+                let (count, event) = self.decoder.push(&self.input[self.unread.clone()]);
+                self.unread.start += count;
                 match event {
                     Some(slip::Event::Packet(packet)) => {
                         self.packets_seen = self.packets_seen.saturating_add(1);
@@ -240,13 +241,11 @@ impl<L: Link> Channel<L> {
                     None => {}
                 }
             }
-            self.input.resize(READ_CHUNK, 0);
-            self.taken = 0;
-            let count = self.link.read(&mut self.input, deadline).await;
-            self.input.truncate(*count.as_ref().unwrap_or(&0));
-            if count? == 0 {
+            let count = self.link.read(&mut self.input[..], deadline).await?;
+            if count == 0 {
                 return Ok(None);
             }
+            self.unread = 0..count;
         }
     }
 

@@ -17,7 +17,7 @@ use guru_loader::{
     Verify, VerifyRequest, WriteJob, WriteRequest,
 };
 use guru_sim::SimLink;
-use guru_testkit::{code, noise};
+use guru_testkit::{code, first_difference, noise};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Whether a job can succeed under a fault.
@@ -328,12 +328,16 @@ fn put(flash: &mut [u8], file: &[u8]) {
     flash[start..start + file.len()].copy_from_slice(file);
 }
 
-fn same(found: &[u8], expected: &[u8], mut range: Range<usize>) -> Result<(), String> {
-    match range.find(|at| found[*at] != expected[*at]) {
+fn same(found: &[u8], expected: &[u8], range: Range<usize>) -> Result<(), String> {
+    let start = range.start;
+    let (found, expected) = (&found[range.clone()], &expected[range]);
+    match first_difference(found, expected) {
         None => Ok(()),
         Some(at) => Err(format!(
-            "the flash holds {:#04x} at {at:#x}, and {:#04x} is right",
-            found[at], expected[at]
+            "the flash holds {:#04x} at {:#x}, and {:#04x} is right",
+            found[at],
+            start + at,
+            expected[at]
         )),
     }
 }

@@ -24,6 +24,16 @@ pub fn code(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
+/// Where two runs of bytes begin to differ; a missing byte differs too. Fast where tests are not
+/// optimised: flash is compared a thousand times.
+pub fn first_difference(found: &[u8], expected: &[u8]) -> Option<usize> {
+    if found == expected {
+        return None;
+    }
+    let same = found.iter().zip(expected).take_while(|(a, b)| a == b);
+    Some(same.count())
+}
+
 /// A small deterministic generator (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random(u64);

@@ -5,7 +5,7 @@ mod contents;
 pub mod model;
 mod proxy;
 
-pub use contents::{Random, code, noise};
+pub use contents::{Random, code, first_difference, noise};
 pub use proxy::{From, Proxy, Recording};
 
 use std::error::Error;
