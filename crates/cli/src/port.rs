@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guru_link::ports::PortFilter;
-use guru_link::{Address, Instant, Lines, Link, LinkError, NativeLink, OpenOptions, PortInfo};
+use guru_link::{Address, LinkError, NativeLink, OpenOptions};
 use guru_loader::Before;
 use guru_sim::{SCHEME, SimLink, SimOptions};
 
@@ -131,53 +131,4 @@ fn first_baud(context: &Context) -> u32 {
     }
 }
 
-macro_rules! delegate {
-    ($self:ident, $link:ident => $call:expr) => {
-        match $self {
-            Self::Native($link) => $call,
-            Self::Sim($link) => $call,
-        }
-    };
-}
-
-impl Link for Port {
-    fn info(&self) -> &PortInfo {
-        delegate!(self, link => link.info())
-    }
-
-    async fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, LinkError> {
-        delegate!(self, link => link.read(buffer, deadline).await)
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        delegate!(self, link => link.write(bytes).await)
-    }
-
-    async fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
-        delegate!(self, link => link.set_baud(baud).await)
-    }
-
-    fn baud(&self) -> u32 {
-        delegate!(self, link => link.baud())
-    }
-
-    async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError> {
-        delegate!(self, link => link.set_lines(lines).await)
-    }
-
-    async fn discard_input(&mut self) -> Result<(), LinkError> {
-        delegate!(self, link => link.discard_input().await)
-    }
-
-    async fn reopen(&mut self) -> Result<(), LinkError> {
-        delegate!(self, link => link.reopen().await)
-    }
-
-    fn now(&self) -> Instant {
-        delegate!(self, link => link.now())
-    }
-
-    async fn sleep(&mut self, time: Duration) -> Result<(), LinkError> {
-        delegate!(self, link => link.sleep(time).await)
-    }
-}
+guru_link::forward_link!(Port { Native, Sim });

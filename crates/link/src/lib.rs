@@ -7,6 +7,7 @@ mod address;
 mod cancel;
 mod clock;
 mod error;
+mod forward;
 mod link;
 mod memory;
 mod open;

@@ -32,10 +32,21 @@ pub trait Link {
     /// Sets control lines, both at the same moment where [`Capabilities::lines_together`] holds.
     async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError>;
 
+    /// Sees to it that DTR and RTS stay as they are when the port is closed, so that a chip is held
+    /// in reset after the program has ended.
+    ///
+    /// # Errors
+    /// [`LinkError::NoLines`] where they cannot be kept: a port of a server, a port on Windows.
+    async fn keep_lines(&mut self) -> Result<(), LinkError> {
+        Err(LinkError::NoLines)
+    }
+
     /// Throws away what has arrived and was not read.
     async fn discard_input(&mut self) -> Result<(), LinkError>;
 
-    /// Closes what is left of a lost port and opens it again, with the same settings.
+    /// Closes what is left of a lost port and opens it again, with the same settings. A chip's own
+    /// USB port may come back under another name and as another USB device (its ROM's, its
+    /// application's): it is found, and [`info`](Self::info) tells.
     async fn reopen(&mut self) -> Result<(), LinkError>;
 
     /// The link's clock: the system's, or a simulator's.
@@ -93,7 +104,7 @@ pub struct PortInfo {
     pub capabilities: Capabilities,
 }
 
-/// Identity of a USB device.
+/// Identity of a USB device and of its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsbId {
     /// Vendor id.
@@ -104,6 +115,17 @@ pub struct UsbId {
     pub serial: Option<String>,
     /// Product name, if it has one.
     pub name: Option<String>,
+    /// Where it is plugged in, as the system numbers buses, hubs and sockets, and which of the
+    /// device's functions it is (`1-2.3:1.0`); it stays when the device comes back as another one.
+    pub location: Option<String>,
+}
+
+impl UsbId {
+    /// Where the device is plugged in, which all its ports have in common.
+    pub fn socket(&self) -> Option<&str> {
+        let location = self.location.as_deref()?;
+        Some(location.split(':').next().unwrap_or(location))
+    }
 }
 
 /// What a port can do.

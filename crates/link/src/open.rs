@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 #[cfg(any(unix, windows))]
 use crate::SerialLink;
 use crate::rfc2217::Rfc2217Link;
-use crate::{Address, Cancel, Instant, Lines, Link, LinkError, PortInfo, TcpLink};
+use crate::{Address, Cancel, LinkError, TcpLink};
 
 /// How to open a port.
 #[derive(Debug, Clone)]
@@ -68,55 +66,9 @@ impl NativeLink {
     }
 }
 
-macro_rules! delegate {
-    ($self:ident, $link:ident => $call:expr) => {
-        match $self {
-            #[cfg(any(unix, windows))]
-            Self::Serial($link) => $call,
-            Self::Tcp($link) => $call,
-            Self::Rfc2217($link) => $call,
-        }
-    };
-}
-
-impl Link for NativeLink {
-    fn info(&self) -> &PortInfo {
-        delegate!(self, link => link.info())
-    }
-
-    async fn read(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<usize, LinkError> {
-        delegate!(self, link => link.read(buffer, deadline).await)
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        delegate!(self, link => link.write(bytes).await)
-    }
-
-    async fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
-        delegate!(self, link => link.set_baud(baud).await)
-    }
-
-    fn baud(&self) -> u32 {
-        delegate!(self, link => link.baud())
-    }
-
-    async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError> {
-        delegate!(self, link => link.set_lines(lines).await)
-    }
-
-    async fn discard_input(&mut self) -> Result<(), LinkError> {
-        delegate!(self, link => link.discard_input().await)
-    }
-
-    async fn reopen(&mut self) -> Result<(), LinkError> {
-        delegate!(self, link => link.reopen().await)
-    }
-
-    fn now(&self) -> Instant {
-        delegate!(self, link => link.now())
-    }
-
-    async fn sleep(&mut self, time: Duration) -> Result<(), LinkError> {
-        delegate!(self, link => link.sleep(time).await)
-    }
-}
+crate::forward_link!(NativeLink {
+    #[cfg(any(unix, windows))]
+    Serial,
+    Tcp,
+    Rfc2217,
+});

@@ -33,7 +33,7 @@ pub struct Port {
 /// Lists serial ports, those that are most likely an Espressif chip first: Espressif's own USB,
 /// then USB adapters.
 pub fn list() -> Vec<Port> {
-    let mut ports = system::list();
+    let mut ports = Places::default().list();
     rank(&mut ports);
     ports
 }
@@ -55,28 +55,70 @@ pub fn holder(path: &str) -> Option<String> {
     crate::serial::holder(path)
 }
 
-/// The USB device behind a port, whose path may be a symbolic link to it.
-pub(crate) fn usb_id(path: &str) -> Option<UsbId> {
-    system::usb_id(path)
+pub(crate) use system::Places;
+
+impl Places {
+    /// What is known about a port by its name, which may be a symbolic link to it.
+    pub(crate) fn port(&self, path: &str) -> Known {
+        Known {
+            usb: self.usb_id(path),
+            latency: self.latency(path),
+        }
+    }
+
+    /// Path of the port of a chip's own USB device, which leaves the bus when the chip resets and
+    /// may come back under another name, and as another device when the ROM takes the place of the
+    /// application. An adapter does not: of its ports, which have the same ids, this could be the
+    /// wrong one.
+    pub(crate) fn find(&self, usb: &UsbId) -> Option<String> {
+        find_in(&self.list(), usb).map(|port| port.path.clone())
+    }
 }
 
-/// Time that the adapter keeps received bytes back for, where the system tells.
-pub(crate) fn latency(path: &str) -> Option<Duration> {
-    system::latency(path)
+/// What is known about a port by its name.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub usb: Option<UsbId>,
+    /// Time that the adapter keeps received bytes back for.
+    pub latency: Option<Duration>,
 }
 
-/// Path of the port of a chip's own USB device, which leaves the bus when the chip resets and may
-/// come back under another name. An adapter does not: of its ports, which have the same ids, this
-/// could be the wrong one.
-pub(crate) fn find(usb: &UsbId) -> Option<String> {
-    if usb.vendor != ESPRESSIF || usb.serial.is_none() {
+/// By what a device is known again, the surest first.
+const SAME: [fn(&UsbId, &UsbId) -> bool; 4] = [
+    |one, other| one.location.is_some() && one.location == other.location,
+    |one, other| one.socket().is_some() && one.socket() == other.socket(),
+    |one, other| has_same_serial(one, other) && one.product == other.product,
+    has_same_serial,
+];
+
+/// The serial number is nearly always the MAC. That of the ROM's USB-OTG device is short, and the
+/// same in all chips: there the sockets must not differ.
+fn has_same_serial(one: &UsbId, other: &UsbId) -> bool {
+    const MAC: usize = 12;
+    let apart = matches!((one.socket(), other.socket()), (Some(one), Some(other)) if one != other);
+    let Some(serial) = &one.serial else {
+        return false;
+    };
+    one.serial == other.serial && (serial.len() >= MAC || !apart)
+}
+
+/// Whether a device is the one that was lost.
+pub(crate) fn is_same(found: &UsbId, lost: &UsbId) -> bool {
+    found.vendor == lost.vendor && SAME.iter().any(|same| same(found, lost))
+}
+
+fn find_in<'a>(ports: &'a [Port], lost: &UsbId) -> Option<&'a Port> {
+    if lost.vendor != ESPRESSIF {
         return None;
     }
-    let mut found = system::list()
-        .into_iter()
-        .filter(|port| port.usb.as_ref() == Some(usb));
-    let port = found.next()?;
-    found.next().is_none().then_some(port.path)
+    SAME.iter().find_map(|same| {
+        let is_same = |usb: &UsbId| usb.vendor == ESPRESSIF && same(usb, lost);
+        let mut found = ports
+            .iter()
+            .filter(|port| port.usb.as_ref().is_some_and(is_same));
+        let port = found.next()?;
+        found.next().is_none().then_some(port)
+    })
 }
 
 /// What is known about the adapter behind a port.
@@ -184,6 +226,7 @@ mod tests {
                 product,
                 serial: Some(serial.to_owned()),
                 name: None,
+                location: None,
             }),
         }
     }
@@ -223,6 +266,49 @@ mod tests {
         assert!(!filter.matches(&port("/dev/ttyUSB0", None)));
         filter.add("serial=b1").unwrap();
         assert!(filter.matches(&port("/dev/ttyUSB0", usb(4292))));
+    }
+
+    fn own(path: &str, product: u16, serial: &str, location: &str) -> Port {
+        let mut port = port(path, Some((0x303A, product, serial)));
+        if let Some(usb) = &mut port.usb {
+            usb.location = (!location.is_empty()).then(|| location.to_owned());
+        }
+        port
+    }
+
+    fn found(ports: &[Port], lost: &Port) -> Option<String> {
+        find_in(ports, lost.usb.as_ref()?).map(|port| port.path.clone())
+    }
+
+    #[test]
+    fn a_chip_is_known_again_by_its_socket_though_its_rom_is_another_device() {
+        let application = own("ttyACM0", 0x4001, "123456", "1-2:1.0");
+        let ports = [
+            own("ttyACM1", 2, "0", "1-2:1.0"),
+            own("ttyACM2", 2, "0", "1-3:1.0"),
+        ];
+        assert_eq!(found(&ports, &application).as_deref(), Some("ttyACM1"));
+        // Its only function has another number.
+        let ports = [own("ttyACM1", 2, "0", "1-2:1.2"), ports[1].clone()];
+        assert_eq!(found(&ports, &application).as_deref(), Some("ttyACM1"));
+    }
+
+    #[test]
+    fn where_sockets_are_not_told_a_chip_is_known_again_by_its_serial_number() {
+        let lost = own("COM3", 0x1001, "AA", "");
+        let ports = [own("COM4", 0x1001, "BB", ""), own("COM5", 0x1001, "AA", "")];
+        assert_eq!(found(&ports, &lost).as_deref(), Some("COM5"));
+        let ports = [own("COM4", 9, "AA", ""), own("COM5", 0x1001, "BB", "")];
+        assert_eq!(found(&ports, &lost).as_deref(), Some("COM4"));
+    }
+
+    #[test]
+    fn nothing_is_taken_for_a_lost_port_that_might_be_another_board() {
+        let lost = own("ttyACM0", 2, "0", "1-2:1.0");
+        let twins = [own("ttyACM1", 2, "0", ""), own("ttyACM2", 2, "0", "")];
+        assert_eq!(found(&twins, &lost), None);
+        let adapter = port("ttyUSB0", Some((0x10C4, 0xEA60, "1")));
+        assert_eq!(found(std::slice::from_ref(&adapter), &adapter), None);
     }
 
     #[test]

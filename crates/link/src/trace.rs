@@ -24,7 +24,7 @@
 //! ```
 //!
 //! In the header, `port` is the port's name, `usb` its vendor and product id in hexadecimal with
-//! serial number and product name, `capabilities` what it can do (`lines`, `together`, `baud`,
+//! serial number, product name and location, `capabilities` what it can do (`lines`, `together`, `baud`,
 //! `network`, `latency` in microseconds, `safe` in bits per second), and `baud` the rate at the
 //! start. All but `baud` are escaped: `%` and two hexadecimal digits stand for a byte that is not
 //! printable ASCII, a space or `%`. An event begins with its time in seconds since the start, with

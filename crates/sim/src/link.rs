@@ -236,6 +236,7 @@ fn port_info(options: &SimOptions) -> PortInfo {
             product,
             serial: Some(options.mac().to_string()),
             name: Some(name.to_owned()),
+            location: None,
         }),
         capabilities: Capabilities {
             lines: true,

@@ -16,7 +16,26 @@ pub(super) const USB_NAMES: [&str; 0] = [];
 /// Ports of macOS itself, behind which there is never a device.
 const HIDDEN: [&str; 3] = ["Bluetooth-Incoming-Port", "wlan-debug", "cu.debug-console"];
 
-pub(super) fn list() -> Vec<Port> {
+/// Where the system is asked: there is one only.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places;
+
+impl Places {
+    pub(super) fn list(&self) -> Vec<Port> {
+        list()
+    }
+
+    pub(crate) fn usb_id(&self, path: &str) -> Option<UsbId> {
+        usb_id(path)
+    }
+
+    /// Time that the adapter keeps received bytes back for: the system does not tell.
+    pub(super) fn latency(&self, _: &str) -> Option<Duration> {
+        None
+    }
+}
+
+fn list() -> Vec<Port> {
     let mut ports: Vec<Port> = serialport::available_ports()
         .unwrap_or_default()
         .into_iter()
@@ -31,6 +50,7 @@ pub(super) fn list() -> Vec<Port> {
                     product: usb.pid,
                     serial: usb.serial_number,
                     name: usb.product,
+                    location: None,
                 }),
                 _ => None,
             },
@@ -43,7 +63,7 @@ pub(super) fn list() -> Vec<Port> {
     ports
 }
 
-pub(super) fn usb_id(path: &str) -> Option<UsbId> {
+fn usb_id(path: &str) -> Option<UsbId> {
     // A device's two names on macOS differ in their beginning; links lead to either.
     let resolved = std::fs::canonicalize(path)
         .ok()
@@ -55,8 +75,4 @@ pub(super) fn usb_id(path: &str) -> Option<UsbId> {
         .into_iter()
         .find(|port| port.path.eq_ignore_ascii_case(&name))
         .and_then(|port| port.usb)
-}
-
-pub(super) fn latency(_: &str) -> Option<Duration> {
-    None
 }

@@ -172,6 +172,15 @@ impl Port {
         })
     }
 
+    pub(super) fn keep_lines(&mut self) -> Result<(), LinkError> {
+        if !self.has_lines {
+            return Err(LinkError::NoLines);
+        }
+        let mut termios = tcgetattr(&self.file).map_err(failed)?;
+        termios.control_modes.remove(ControlModes::HUPCL);
+        tcsetattr(&self.file, OptionalActions::Now, &termios).map_err(failed)
+    }
+
     pub(super) fn discard_input(&mut self) -> Result<(), LinkError> {
         tcflush(&self.file, QueueSelector::IFlush).map_err(failed)
     }

@@ -106,6 +106,11 @@ impl Port {
         Ok(())
     }
 
+    /// Most drivers release both lines when the port is closed.
+    pub(super) fn keep_lines(&mut self) -> Result<(), LinkError> {
+        Err(LinkError::NoLines)
+    }
+
     pub(super) fn discard_input(&mut self) -> Result<(), LinkError> {
         self.port.clear(ClearBuffer::Input).map_err(failed)
     }

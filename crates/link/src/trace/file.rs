@@ -96,6 +96,9 @@ impl fmt::Display for TraceHeader {
             if let Some(name) = &usb.name {
                 write!(f, " name={}", escape(name))?;
             }
+            if let Some(location) = &usb.location {
+                write!(f, " location={}", escape(location))?;
+            }
             writeln!(f)?;
         }
         write!(f, "capabilities")?;
@@ -215,6 +218,7 @@ fn parse_header(line: &str, header: &mut TraceHeader) -> Result<(), String> {
                 product: id(product)?,
                 serial: None,
                 name: None,
+                location: None,
             };
             for field in fields {
                 let (key, value) = field.split_once('=').ok_or_else(bad)?;
@@ -222,6 +226,7 @@ fn parse_header(line: &str, header: &mut TraceHeader) -> Result<(), String> {
                 match key {
                     "serial" => usb.serial = value,
                     "name" => usb.name = value,
+                    "location" => usb.location = value,
                     _ => return Err(bad()),
                 }
             }
@@ -377,17 +382,18 @@ mod tests {
     prop_compose! {
         fn header()(
             name in "\\PC{1,20}",
-            usb in any::<Option<(u16, u16, Option<String>, Option<String>)>>(),
+            usb in any::<Option<(u16, u16, Option<String>, Option<String>, Option<String>)>>(),
             (lines, lines_together, baud, network) in any::<(bool, bool, bool, bool)>(),
             latency: u32,
             safe_baud: Option<u32>,
             start in 1_u32..,
         ) -> TraceHeader {
-            let usb = usb.map(|(vendor, product, serial, name)| UsbId {
+            let usb = usb.map(|(vendor, product, serial, name, location)| UsbId {
                 vendor,
                 product,
                 serial,
                 name,
+                location,
             });
             let latency = Duration::from_micros(latency.into());
             let capabilities =

@@ -199,6 +199,10 @@ impl Link for Replay {
         self.done(&Event::Lines(lines))
     }
 
+    async fn keep_lines(&mut self) -> Result<(), LinkError> {
+        Ok(())
+    }
+
     async fn discard_input(&mut self) -> Result<(), LinkError> {
         self.done(&Event::Discard)?;
         self.arrived.clear();

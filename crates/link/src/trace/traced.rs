@@ -170,6 +170,10 @@ impl<L: Link> Link for Traced<L> {
         self.done(result, Event::Lines(lines))
     }
 
+    async fn keep_lines(&mut self) -> Result<(), LinkError> {
+        self.link.keep_lines().await
+    }
+
     async fn discard_input(&mut self) -> Result<(), LinkError> {
         let result = self.link.discard_input().await;
         self.done(result, Event::Discard)
