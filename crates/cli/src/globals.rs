@@ -213,6 +213,7 @@ choices! {
         "no-reset" => After::NoReset,
         "no-reset-stub" => After::NoResetStub,
         "watchdog-reset" => After::WatchdogReset,
+        "hold-in-reset" => After::HoldInReset,
     }
 }
 

@@ -3,8 +3,8 @@
 use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
-    ConnectOptions, Error as LoaderError, ErrorKind, Event, NotInSecureDownload, Observer,
-    ReadLength, Session,
+    After, ConnectOptions, Error as LoaderError, ErrorKind, Event, NoSuchReset,
+    NotInSecureDownload, Observer, ReadLength, Session,
 };
 
 use crate::args::Size;
@@ -30,8 +30,17 @@ pub fn with_device(
 ) -> Result<(), Error> {
     interrupt::watch(context);
     let (mut device, health) = connect(context)?;
-    context.screen.message(&Message::Ready);
-    let outcome = work(context, &mut device, job);
+    let outcome = match device.can_leave(context.globals.after.0) {
+        Ok(()) => {
+            context.screen.message(&Message::Ready);
+            work(context, &mut device, job)
+        }
+        Err(error) => {
+            // Nothing was done, and the chip goes back to what it did.
+            context.globals.after.0 = After::HardReset;
+            work(context, &mut device, |_, _| Err(error))
+        }
+    };
     // The trace file is complete only now.
     drop(device);
     if health.is_damaged() {
@@ -176,6 +185,10 @@ fn options(context: &Context) -> ConnectOptions {
         timeouts: config.timeouts,
         block_attempts: config.write_block_attempts,
         override_vddsdio: globals.override_vddsdio.map(|voltage| voltage.0),
+        no_such_reset: match context.mode {
+            Mode::Guru => NoSuchReset::Refuse,
+            Mode::Esptool => NoSuchReset::HardReset,
+        },
     }
 }
 

@@ -200,7 +200,7 @@ impl<L: Link> Session<L> {
         self.retell_size().await
     }
 
-    async fn connect_pins(
+    pub(crate) async fn connect_pins(
         &mut self,
         connection: SpiConnection,
         observer: &mut dyn Observer,

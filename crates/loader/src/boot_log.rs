@@ -25,6 +25,11 @@ impl BootLog {
         self.text.drain(..excess);
     }
 
+    /// Whether the last boot led into the loader.
+    pub fn shows_loader(&self) -> bool {
+        matches!(self.verdict(), ConnectFailure::TxPathDown)
+    }
+
     /// Why the loader does not answer, as far as the last boot says.
     pub fn verdict(&self) -> ConnectFailure {
         let text = String::from_utf8_lossy(&self.text);
@@ -41,13 +46,13 @@ impl BootLog {
 }
 
 /// Boot mode of the last `boot:0x..` in a log, and whether the loader ran.
-fn last_boot(text: &str) -> Option<(u8, bool)> {
+fn last_boot(text: &str) -> Option<(u32, bool)> {
     const MARK: &str = "boot:0x";
     let rest = &text[text.rfind(MARK)? + MARK.len()..];
     let digits = rest
         .find(|c: char| !c.is_ascii_hexdigit())
         .unwrap_or(rest.len());
-    let mode = u8::from_str_radix(&rest[..digits], 16).ok()?;
+    let mode = u32::from_str_radix(&rest[..digits], 16).ok()?;
     Some((mode, SAYS_WAITING.iter().any(|line| rest.contains(line))))
 }
 
@@ -66,6 +71,12 @@ mod tests {
         let log =
             "ESP-ROM:esp32c3-api1-20210207\r\nrst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n";
         assert_eq!(verdict(log), ConnectFailure::WrongBootMode(0xC));
+    }
+
+    #[test]
+    fn a_boot_mode_may_have_more_than_eight_bits() {
+        let log = "rst:0x1 (POWERON),boot:0x30f (SPI_FAST_FLASH_BOOT)\r\n";
+        assert_eq!(verdict(log), ConnectFailure::WrongBootMode(0x30F));
     }
 
     #[test]

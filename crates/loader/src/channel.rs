@@ -139,6 +139,14 @@ impl<L: Link> Channel<L> {
         self.link.discard_input().await
     }
 
+    /// Opens a lost port again. What came before is forgotten.
+    pub async fn reopen(&mut self) -> Result<(), LinkError> {
+        self.input.clear();
+        self.taken = 0;
+        self.decoder.reset();
+        self.link.reopen().await
+    }
+
     /// Sends a command and takes its answer. Answers to earlier SYNCs are skipped.
     ///
     /// `data_len` is the length of the answer's data in bytes.

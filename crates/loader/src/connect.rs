@@ -1,4 +1,4 @@
-//! Reset, SYNC, detection: from an open port to a session.
+//! From an open port to a session: into the loader, detection, identity.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,29 +7,16 @@ use guru_chip::{
     Chip, Crystal, Detection, ESPRESSIF_VENDOR, MAGIC_ADDRESS, SecurityInfoForm,
     USB_SERIAL_JTAG_PRODUCT,
 };
-use guru_link::{Link, LinkError, PortInfo, ResetSequence};
+use guru_link::Link;
 use guru_wire::{Command, ErrorCode, SecurityInfo};
 
-use crate::boot_log::BootLog;
-use crate::channel::{Channel, Fault, Synced};
+use crate::channel::{Channel, Fault};
+use crate::enter::synchronize;
 use crate::line::LineState;
-use crate::{
-    Before, ConnectFailure, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session,
-    UsbMode,
-};
+use crate::{Before, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session, UsbMode};
 
 /// Highest rate, in bits per second, at which a connection is begun.
 const CONNECT_BAUD: u32 = 115_200;
-
-/// Tries of SYNC after each reset.
-const SYNC_TRIES: u32 = 5;
-
-/// Pause between tries of SYNC.
-const SYNC_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long GPIO0 is held low after reset: enough for most boards, and for those with a large
-/// capacitor at EN.
-const RESET_DELAYS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(550)];
 
 /// Answers to a command that a ROM does not know come several times over; this long after the
 /// last one nothing more follows.
@@ -50,7 +37,7 @@ impl<L: Link> Session<L> {
     ) -> Result<Self, Error> {
         let mut channel = Channel::new(link, options.timeouts);
         let port = channel.link().info().name.clone();
-        observer.event(Event::Connecting { port: port.clone() });
+        observer.event(Event::Connecting { port });
         if options.before != Before::NoResetNoSync {
             let baud = options
                 .baud
@@ -62,6 +49,7 @@ impl<L: Link> Session<L> {
         let (chip, security) = detect(&mut channel, options.chip, observer).await?;
         let secure_download = security.is_some_and(|info| info.flags.secure_download());
         let usb_mode = usb_mode(chip, channel.link());
+        let port = channel.link().info().name.clone();
         let mut session = Self {
             channel,
             chip,
@@ -171,127 +159,6 @@ impl<L: Link> Session<L> {
         self.raise_baud_to(baud, observer).await?;
         self.attach_again(observer).await
     }
-}
-
-/// Resets the chip into its loader and waits for an answer to SYNC.
-async fn synchronize<L: Link>(
-    channel: &mut Channel<L>,
-    options: &ConnectOptions,
-    observer: &mut dyn Observer,
-) -> Result<(), Error> {
-    match options.before {
-        Before::NoResetNoSync => {
-            observer.event(Event::Notice(Notice::NoReset));
-            return Ok(());
-        }
-        Before::NoReset => observer.event(Event::Notice(Notice::NoReset)),
-        Before::DefaultReset | Before::UsbReset => {}
-    }
-    let mut strategies = strategies(channel.link(), options);
-    let mut log = BootLog::default();
-    let mut attempt = 0_u32;
-    loop {
-        let mut stub = false;
-        if let Some(sequence) = pick(&strategies, attempt) {
-            if !channel.link().info().capabilities.network {
-                channel.discard_input().await?;
-            }
-            match sequence.play(channel.link_mut()).await {
-                Ok(()) => {}
-                Err(LinkError::NoLines) => {
-                    let port = channel.link().info().name.clone();
-                    observer.event(Event::Notice(Notice::NotReset { port }));
-                    strategies.clear();
-                }
-                Err(error) => return Err(error.into()),
-            }
-            let quiet = channel.quiet();
-            channel.drain(quiet, quiet * 20).await?;
-            log.take(&channel.take_text());
-        }
-        for _ in 0..SYNC_TRIES {
-            if !channel.link().info().capabilities.network {
-                channel.discard_input().await?;
-            }
-            match channel.sync().await {
-                Ok(Synced::Stub) => stub = true,
-                Ok(Synced::Rom) => {
-                    let quiet = channel.quiet();
-                    channel.drain(quiet, quiet * 10).await?;
-                    channel.take_text();
-                    return Ok(());
-                }
-                Err(Fault::Link(error)) => return Err(error.into()),
-                Err(_) => {}
-            }
-            log.take(&channel.take_text());
-            channel.link_mut().sleep(SYNC_PAUSE).await?;
-        }
-        attempt += 1;
-        if options.attempts.is_some_and(|attempts| attempt >= attempts) {
-            let reason = match log.verdict() {
-                _ if stub => ConnectFailure::StubRunning,
-                ConnectFailure::TxPathDown if is_own_usb(channel.link().info()) => {
-                    ConnectFailure::UsbDownloadDisabled
-                }
-                ConnectFailure::Silence | ConnectFailure::Garbage if channel.packets_seen() => {
-                    ConnectFailure::NoSyncReply
-                }
-                verdict => verdict,
-            };
-            let port = channel.link().info().name.clone();
-            return Err(Error::Connect { port, reason });
-        }
-        observer.event(Event::ConnectAttempt { attempt });
-    }
-}
-
-fn pick(strategies: &[ResetSequence], attempt: u32) -> Option<&ResetSequence> {
-    strategies.get(attempt as usize % strategies.len().max(1))
-}
-
-/// The reset sequences to try, in turn.
-fn strategies<L: Link>(link: &L, options: &ConnectOptions) -> Vec<ResetSequence> {
-    let info = link.info();
-    if options.before == Before::NoReset {
-        return Vec::new();
-    }
-    if let Some(custom) = &options.reset {
-        return vec![custom.clone()];
-    }
-    let jtag = info.usb.as_ref().is_some_and(|usb| {
-        usb.vendor == ESPRESSIF_VENDOR && usb.product == USB_SERIAL_JTAG_PRODUCT
-    });
-    if jtag || options.before == Before::UsbReset {
-        return vec![ResetSequence::usb_serial_jtag()];
-    }
-    let delays = options.reset_delay.map_or(RESET_DELAYS, |delay| [delay; 2]);
-    let mut strategies = Vec::new();
-    if info.capabilities.lines_together && !info.capabilities.network {
-        strategies.extend(delays.map(ResetSequence::unix_tight));
-    }
-    strategies.extend(delays.map(ResetSequence::classic));
-    if has_flow_control(info) {
-        strategies = strategies
-            .into_iter()
-            .map(ResetSequence::for_flow_control)
-            .collect();
-    }
-    strategies
-}
-
-/// Whether the adapter uses DTR or RTS for flow control of its own.
-pub(crate) fn has_flow_control(info: &PortInfo) -> bool {
-    let usb = info.usb.as_ref();
-    usb.and_then(|usb| guru_chip::adapter(usb.vendor, usb.product))
-        .is_some_and(|adapter| adapter.lines_flow_control)
-}
-
-/// Whether the port is a USB device of the chip itself.
-fn is_own_usb(info: &PortInfo) -> bool {
-    info.usb
-        .as_ref()
-        .is_some_and(|usb| usb.vendor == ESPRESSIF_VENDOR)
 }
 
 /// Which chip it is, and what it says about its security.

@@ -206,7 +206,7 @@ pub enum ConnectFailure {
     /// Bytes came, but no packets and no boot log.
     Garbage,
     /// The boot log shows that the chip did not enter its loader.
-    WrongBootMode(u8),
+    WrongBootMode(u32),
     /// The boot log says that eFuse keeps the chip from its loader.
     DownloadDisabled,
     /// The boot log shows the loader, but nothing that is sent over the chip's own USB is heard.

@@ -181,6 +181,13 @@ pub enum Event {
         /// Number of the attempt, from 1.
         attempt: u32,
     },
+    /// The chip's own USB port has come back under another name.
+    PortMoved {
+        /// Name that it had.
+        before: String,
+        /// Name that it has.
+        port: String,
+    },
     /// The chip was left in this way.
     Leaving(Leaving),
     /// Something that a person should know.
@@ -244,6 +251,8 @@ pub enum Leaving {
     SoftReset,
     /// Left in the ROM loader.
     InLoader,
+    /// Held in reset: EN stays low.
+    HeldInReset,
 }
 
 /// Takes events. A closure is one.

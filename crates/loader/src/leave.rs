@@ -1,13 +1,72 @@
 //! How a chip is left.
 
+use std::time::Duration;
+
 use guru_chip::{OtgReset, Quirk};
-use guru_link::{Link, LinkError, ResetSequence};
+use guru_link::{Lines, Link, LinkError, ResetSequence};
 use guru_wire::{Begin, Command};
 
-use crate::connect::has_flow_control;
-use crate::{After, Error, Event, Leaving, Notice, Observer, Session, UsbMode};
+use crate::boot_log::BootLog;
+use crate::enter::has_flow_control;
+use crate::recover::wait_for_port;
+use crate::{
+    After, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session, SpiConnection, UsbMode,
+};
+
+/// How long a port may be away that left with the last reset.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// How long a boot log takes over a chip's own USB.
+const BOOT_LOG: Duration = Duration::from_millis(300);
 
 impl<L: Link> Session<L> {
+    /// Whether the chip can be left in this way, over this port and in its mode. To be asked before
+    /// a job begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPossible`] with the reason.
+    pub fn can_leave(&self, after: After) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::NotPossible(reason));
+        match after {
+            After::WatchdogReset if self.options.no_such_reset == NoSuchReset::HardReset => Ok(()),
+            After::WatchdogReset if self.device.secure_download => refuse(
+                "a watchdog reset needs register access, which Secure Download Mode does not give; \
+                 use --after hard-reset"
+                    .to_owned(),
+            ),
+            After::WatchdogReset if !self.has_watchdog_reset() => refuse(format!(
+                "{} cannot be reset by its watchdog; use --after hard-reset",
+                self.chip.name
+            )),
+            After::HoldInReset => self.can_hold(),
+            _ => Ok(()),
+        }
+    }
+
+    fn can_hold(&self) -> Result<(), Error> {
+        let info = self.channel.link().info();
+        let why = if self.device.usb_mode.is_some() {
+            "the chip's own USB has no line to EN, and goes away with the reset"
+        } else if info.capabilities.network {
+            "a server releases the lines of its port when the connection ends"
+        } else if !info.capabilities.lines {
+            "the port has no RTS"
+        } else if has_flow_control(info) {
+            "the adapter uses its lines for flow control"
+        } else {
+            return Ok(());
+        };
+        Err(Error::NotPossible(format!(
+            "the chip cannot be held in reset over this port: {why}"
+        )))
+    }
+
+    fn has_watchdog_reset(&self) -> bool {
+        let watchdogs = self.chip.watchdogs.as_ref();
+        !self.device.secure_download && watchdogs.is_some_and(|watchdogs| watchdogs.can_reset)
+    }
+
     /// Leaves the chip as asked.
     ///
     /// # Errors
@@ -19,37 +78,71 @@ impl<L: Link> Session<L> {
         after: After,
         observer: &mut dyn Observer,
     ) -> Result<Leaving, Error> {
+        self.can_leave(after)?;
         let leaving = match after {
+            After::WatchdogReset if self.has_watchdog_reset() => {
+                self.reset_by_watchdog(observer).await?
+            }
+            After::WatchdogReset => {
+                observer.event(Event::Notice(Notice::NoWatchdogReset {
+                    chip: self.chip.name,
+                    secure_download: self.device.secure_download,
+                }));
+                self.hard_reset(observer).await?
+            }
             After::HardReset => self.hard_reset(observer).await?,
             After::SoftReset => self.soft_reset().await?,
             After::NoReset | After::NoResetStub => Leaving::InLoader,
-            After::WatchdogReset => {
-                self.watchdog_reset().await?;
-                Leaving::WatchdogReset
-            }
+            After::HoldInReset => self.hold_in_reset().await?,
         };
         observer.event(Event::Leaving(leaving));
         Ok(leaving)
     }
 
     async fn hard_reset(&mut self, observer: &mut dyn Observer) -> Result<Leaving, Error> {
-        let otg = self.device.usb_mode == Some(UsbMode::Otg);
-        let (sequence, leaving) = match self.options.hard_reset.clone() {
-            Some(custom) => (custom, Leaving::CustomReset),
-            None if otg && self.leaves_otg_by_watchdog().await? => {
-                self.watchdog_reset().await?;
-                return Ok(Leaving::WatchdogReset);
-            }
-            None if has_flow_control(self.channel.link().info()) => {
-                (ResetSequence::hard_with_flow_control(), Leaving::HardReset)
-            }
-            None => {
-                let usb = self.device.usb_mode.is_some();
-                (ResetSequence::hard(usb), Leaving::HardReset)
-            }
+        let mode = self.device.usb_mode;
+        if let Some(custom) = self.options.hard_reset.clone() {
+            return self.play(custom, Leaving::CustomReset, observer).await;
+        }
+        let strapped = self.is_strapped().await?;
+        if mode == Some(UsbMode::Otg) && strapped && self.has_watchdog_reset() {
+            return self.reset_by_watchdog(observer).await;
+        }
+        let sequence = if has_flow_control(self.channel.link().info()) {
+            ResetSequence::hard_with_flow_control()
+        } else {
+            ResetSequence::hard(mode.is_some())
         };
+        if mode.is_some() {
+            // What comes now is the boot log.
+            self.channel.discard_input().await?;
+            self.channel.take_text();
+        }
+        let left = self.play(sequence, Leaving::HardReset, observer).await?;
+        if left != Leaving::HardReset || mode.is_none() {
+            return Ok(left);
+        }
+        if !self.is_back_in_loader(strapped, observer).await? {
+            return Ok(left);
+        }
+        let watchdog = self.has_watchdog_reset();
+        observer.event(Event::Notice(Notice::StuckInLoader { watchdog }));
+        if watchdog && self.channel.resync().await? {
+            return self.reset_by_watchdog(observer).await;
+        }
+        Ok(Leaving::InLoader)
+    }
+
+    async fn play(
+        &mut self,
+        sequence: ResetSequence,
+        leaving: Leaving,
+        observer: &mut dyn Observer,
+    ) -> Result<Leaving, Error> {
         match sequence.play(self.channel.link_mut()).await {
             Ok(()) => Ok(leaving),
+            // The chip's own USB goes away with the reset that was asked for.
+            Err(error) if error.is_lost() && self.device.usb_mode.is_some() => Ok(leaving),
             Err(LinkError::NoLines) => {
                 let port = self.device.port.clone();
                 observer.event(Event::Notice(Notice::NotReset { port }));
@@ -59,61 +152,137 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// Over USB-OTG a pulse on RTS brings some chips back into the loader: those whose boot pin is
-    /// strapped low, unless download was forced.
-    async fn leaves_otg_by_watchdog(&mut self) -> Result<bool, Error> {
+    /// After a reset over the chip's own USB: waits for the port if it went away, and finds out
+    /// whether the chip is in its loader again.
+    async fn is_back_in_loader(
+        &mut self,
+        strapped: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let quiet = self.channel.quiet();
+        match self.channel.drain(quiet, BOOT_LOG).await {
+            Ok(()) if self.device.usb_mode == Some(UsbMode::Otg) => return Ok(strapped),
+            Ok(()) => {
+                let mut log = BootLog::default();
+                log.take(&self.channel.take_text());
+                return Ok(log.shows_loader());
+            }
+            Err(error) if error.is_lost() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !wait_for_port(&mut self.channel, AWAY, observer).await? {
+            let port = self.device.port.clone();
+            observer.event(Event::Notice(Notice::PortGone { port }));
+            return Ok(false);
+        }
+        let info = self.channel.link().info();
+        self.device.port.clone_from(&info.name);
+        // As a USB-OTG device the ROM is told from applications by its product id.
+        let product = info.usb.as_ref().map(|usb| usb.product);
+        Ok(product.is_some() && product == self.chip.usb.otg_product)
+    }
+
+    /// Starts the watchdog, and waits for the reset and what it does to the port.
+    async fn reset_by_watchdog(&mut self, observer: &mut dyn Observer) -> Result<Leaving, Error> {
+        if self.device.usb_mode.is_some() {
+            self.channel.discard_input().await?;
+            self.channel.take_text();
+        }
+        self.end_forced_download().await?;
+        self.watchdog_reset().await?;
+        if self.device.usb_mode.is_some() && self.is_back_in_loader(false, observer).await? {
+            let watchdog = false;
+            observer.event(Event::Notice(Notice::StuckInLoader { watchdog }));
+            return Ok(Leaving::InLoader);
+        }
+        Ok(Leaving::WatchdogReset)
+    }
+
+    /// Whether a pulse on RTS over USB-OTG would lead back into the loader: the boot pin was low at
+    /// power-up, and download is not forced by software, which the reset would end.
+    async fn is_strapped(&mut self) -> Result<bool, Error> {
         if self.device.secure_download {
             return Ok(false);
         }
-        match self.chip.usb.otg_reset {
-            OtgReset::Pin => Ok(false),
-            OtgReset::Watchdog => Ok(true),
-            OtgReset::WatchdogIfStrapped => {
-                let Some(strapping) = &self.chip.strapping else {
-                    return Ok(false);
-                };
-                let mut forced = false;
-                if let Some(bits) = strapping.force_download {
-                    let word = self.read_reg_surely(bits.addr).await?;
-                    forced = bits.of(word) != 0;
-                    if forced && self.chip.has(Quirk::ClearForceDownload) {
-                        self.write_reg(bits.addr, word & !bits.mask()).await?;
-                    }
-                }
+        let otg = self.device.usb_mode == Some(UsbMode::Otg);
+        let clears = self.chip.has(Quirk::ClearForceDownload);
+        let forced = match self.forced_download().await {
+            // A reset by RTS needs no answer.
+            Err(Error::NoAnswer { .. } | Error::Refused { .. }) if !otg => false,
+            Ok(true) if clears => {
+                self.end_forced_download().await?;
+                false
+            }
+            forced => forced?,
+        };
+        let strapping = self.chip.strapping.as_ref();
+        match (self.chip.usb.otg_reset, strapping) {
+            _ if !otg => Ok(false),
+            (OtgReset::Watchdog, _) => Ok(true),
+            (OtgReset::WatchdogIfStrapped, Some(strapping)) => {
                 let strap = self.read_reg_surely(strapping.gpio_strap).await?;
                 Ok(strap >> strapping.boot_bit & 1 == 0 && !forced)
             }
+            _ => Ok(false),
         }
+    }
+
+    /// Whether software has asked for the loader at the next reset, where that can be asked and
+    /// matters.
+    async fn forced_download(&mut self) -> Result<bool, Error> {
+        let otg = self.device.usb_mode == Some(UsbMode::Otg);
+        let strapping = self.chip.strapping.as_ref();
+        let Some(bits) = strapping
+            .and_then(|strapping| strapping.force_download)
+            .filter(|_| otg || self.chip.has(Quirk::ClearForceDownload))
+        else {
+            return Ok(false);
+        };
+        Ok(bits.of(self.read_reg_surely(bits.addr).await?) != 0)
+    }
+
+    /// Takes back what software has asked for.
+    async fn end_forced_download(&mut self) -> Result<(), Error> {
+        let strapping = self.chip.strapping.as_ref();
+        let Some(bits) = strapping.and_then(|strapping| strapping.force_download) else {
+            return Ok(());
+        };
+        let word = self.read_reg_surely(bits.addr).await?;
+        if bits.of(word) != 0 {
+            self.write_reg(bits.addr, word & !bits.mask()).await?;
+        }
+        Ok(())
+    }
+
+    /// Pulls EN low and leaves it so.
+    async fn hold_in_reset(&mut self) -> Result<Leaving, Error> {
+        let link = self.channel.link_mut();
+        link.keep_lines().await?;
+        link.set_lines(Lines::both(false, true)).await?;
+        Ok(Leaving::HeldInReset)
     }
 
     /// The loader starts the application, without a reset.
     async fn soft_reset(&mut self) -> Result<Leaving, Error> {
-        if !self.chip.has(Quirk::LegacyAttach) {
-            return Err(Error::NotPossible(format!(
-                "{} cannot be reset by its ROM loader; use --after hard-reset",
-                self.chip.name
-            )));
+        if self.flash.is_none() {
+            // A ROM begins no write, not even an empty one, without a flash.
+            self.connect_pins(SpiConnection::Default, &mut |_| {})
+                .await?;
         }
         let begin = Begin {
             erase_size: 0,
             blocks: 0,
             block_size: self.chip.rom.flash_block,
             offset: 0,
-            encrypted: None,
+            encrypted: (self.chip.rom.begin_words > 4).then_some(false),
         };
         let timeout = self.channel.timeouts.command;
-        self.channel
-            .query(
-                &Command::FlashBegin(begin),
-                0,
-                timeout,
-                "leaving the loader",
-            )
-            .await?;
-        // The application starts at once: an answer need not come.
-        self.channel
-            .send(&Command::FlashEnd { stay: false })
-            .await?;
+        let doing = "leaving the loader";
+        let begin = Command::FlashBegin(begin);
+        self.channel.query(&begin, 0, timeout, doing).await?;
+        // To a ROM this means to go on with what is in flash; the application starts at once, and
+        // an answer need not come.
+        self.channel.send(&Command::FlashEnd { stay: true }).await?;
         Ok(Leaving::SoftReset)
     }
 }

@@ -11,6 +11,7 @@ mod compress;
 mod connect;
 mod device_info;
 mod digest;
+mod enter;
 mod erase;
 mod error;
 mod event;

@@ -14,6 +14,24 @@ pub enum Notice {
         /// Name of the port.
         port: String,
     },
+    /// A watchdog reset was asked for that the chip, or its mode, does not have; it is reset by RTS.
+    NoWatchdogReset {
+        /// Name of the chip.
+        chip: &'static str,
+        /// Whether Secure Download Mode is the reason.
+        secure_download: bool,
+    },
+    /// The reset has led into the loader again, because the boot pin was low when it was last
+    /// looked at.
+    StuckInLoader {
+        /// Whether the watchdog gets it out, which is tried next; otherwise somebody must.
+        watchdog: bool,
+    },
+    /// After the reset the chip's own USB port has not come back in time.
+    PortGone {
+        /// Name that it had.
+        port: String,
+    },
     /// Detection found a chip id or magic number that is not the named chip's.
     UnexpectedChip {
         /// Name of the chip that was named.
@@ -222,7 +240,12 @@ impl Notice {
             | Self::UnknownCrystal { .. }
             | Self::Careful
             | Self::NoChipId { .. }
-            | Self::UsbPins { .. } => Severity::Warning,
+            | Self::UsbPins { .. }
+            | Self::StuckInLoader { watchdog: false }
+            | Self::NoWatchdogReset {
+                secure_download: true,
+                ..
+            } => Severity::Warning,
             _ => Severity::Note,
         }
     }
@@ -247,6 +270,28 @@ impl fmt::Display for Notice {
                 f,
                 "the chip was not reset: {port} has no DTR and RTS; put it into download mode by \
                  hand and use --before no-reset --after no-reset"
+            ),
+            Self::NoWatchdogReset {
+                secure_download: true,
+                ..
+            } => f.write_str(
+                "a watchdog reset is not possible in Secure Download Mode; resetting by RTS instead",
+            ),
+            Self::NoWatchdogReset { chip, .. } => write!(
+                f,
+                "{chip} cannot be reset by its watchdog; resetting by RTS instead"
+            ),
+            Self::StuckInLoader { watchdog: true } => f.write_str(
+                "the reset led into the loader again, because the boot pin was low at power-up; \
+                 resetting by the watchdog, which looks at the pin again",
+            ),
+            Self::StuckInLoader { watchdog: false } => f.write_str(
+                "the chip is in its loader again, because its boot pin is or was low; release it, \
+                 then press RESET or plug the board in again",
+            ),
+            Self::PortGone { port } => write!(
+                f,
+                "{port} has not come back after the reset: the application may have no USB port"
             ),
             Self::UnexpectedChip { chip, read } => write!(
                 f,

@@ -29,6 +29,8 @@ pub struct ConnectOptions {
     pub block_attempts: u32,
     /// Voltage of the flash regulator that overrides eFuse and strapping (ESP32).
     pub override_vddsdio: Option<VddSdio>,
+    /// What becomes of a watchdog reset that the chip does not have.
+    pub no_such_reset: NoSuchReset,
 }
 
 impl Default for ConnectOptions {
@@ -44,6 +46,7 @@ impl Default for ConnectOptions {
             timeouts: Timeouts::default(),
             block_attempts: 3,
             override_vddsdio: None,
+            no_such_reset: NoSuchReset::default(),
         }
     }
 }
@@ -76,6 +79,18 @@ pub enum After {
     NoResetStub,
     /// Reset by its watchdog.
     WatchdogReset,
+    /// Held in reset by RTS, which stays asserted when the port is closed.
+    HoldInReset,
+}
+
+/// What becomes of a way to leave the chip that it does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NoSuchReset {
+    /// It is refused before the job begins.
+    #[default]
+    Refuse,
+    /// The chip is reset by RTS instead, and that is said.
+    HardReset,
 }
 
 /// Setting of the ESP32's flash regulator.

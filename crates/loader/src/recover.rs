@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use guru_link::Link;
+use guru_link::{Link, LinkError};
 
+use crate::channel::Channel;
 use crate::{Error, Event, Observer, Session};
 
 /// Attempts at opening a lost port again. A USB device takes a second or two to come back.
@@ -14,6 +15,42 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a step is begun again after the chip or the port was lost in it.
 const INSISTENCE: u32 = 3;
+
+/// How often it is looked whether a port is back.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits until a port that left with the chip's reset is back, and opens it. `false`: it is not,
+/// within `limit`.
+pub(crate) async fn wait_for_port<L: Link>(
+    channel: &mut Channel<L>,
+    limit: Duration,
+    observer: &mut dyn Observer,
+) -> Result<bool, LinkError> {
+    let end = channel.now() + limit;
+    loop {
+        match reopen(channel, observer).await {
+            Ok(()) => return Ok(true),
+            Err(LinkError::Cancelled) => return Err(LinkError::Cancelled),
+            // Not there yet, or the system has not said yet who may open it.
+            Err(_) if channel.now() < end => channel.link_mut().sleep(LOOK).await?,
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+/// Opens a lost port again, and tells when it has another name.
+async fn reopen<L: Link>(
+    channel: &mut Channel<L>,
+    observer: &mut dyn Observer,
+) -> Result<(), LinkError> {
+    let before = channel.link().info().name.clone();
+    channel.reopen().await?;
+    let port = channel.link().info().name.clone();
+    if port != before {
+        observer.event(Event::PortMoved { before, port });
+    }
+    Ok(())
+}
 
 impl<L: Link> Session<L> {
     /// Does a step that can be repeated from its start: when the port or the chip is lost in it, both
@@ -42,24 +79,27 @@ impl<L: Link> Session<L> {
         for attempt in 1..=ATTEMPTS {
             observer.event(Event::LinkLost { attempt });
             self.channel.link_mut().sleep(PAUSE).await?;
-            if let Err(error) = self.channel.link_mut().reopen().await {
-                if matches!(error, guru_link::LinkError::Cancelled) {
+            if let Err(error) = reopen(&mut self.channel, observer).await {
+                if matches!(error, LinkError::Cancelled) {
                     return Err(error.into());
                 }
                 last = Some(error.into());
                 continue;
             }
+            self.device
+                .port
+                .clone_from(&self.channel.link().info().name);
             match self.reconnect(observer).await {
                 Ok(()) => return Ok(()),
                 Err(error @ (Error::OtherDevice { .. } | Error::WrongChip { .. })) => {
                     return Err(error);
                 }
-                Err(Error::Link(guru_link::LinkError::Cancelled)) => {
-                    return Err(guru_link::LinkError::Cancelled.into());
+                Err(Error::Link(LinkError::Cancelled)) => {
+                    return Err(LinkError::Cancelled.into());
                 }
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(Error::Link(guru_link::LinkError::Lost(None))))
+        Err(last.unwrap_or(Error::Link(LinkError::Lost(None))))
     }
 }

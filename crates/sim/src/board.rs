@@ -152,6 +152,19 @@ impl Board {
         bits.is_some_and(|bits| self.force_download >> bits.lsb & 1 != 0)
     }
 
+    /// Software asks for the loader at the next reset, or no longer does.
+    pub fn force_download(&mut self, on: bool) {
+        let bits = self
+            .chip
+            .strapping
+            .as_ref()
+            .and_then(|map| map.force_download);
+        if let Some(bits) = bits {
+            self.force_download &= !(1 << bits.lsb);
+            self.force_download |= u32::from(on) << bits.lsb;
+        }
+    }
+
     pub fn read(&self, address: u32) -> u32 {
         if let Some(value) = self.spi.read(address) {
             return value;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guru_chip::{Chip, Revision};
-use guru_link::{Instant, Lines};
+use guru_link::{Instant, Lines, UsbId};
 
 use crate::board::Board;
 use crate::event::{Event, Stats};
@@ -12,6 +12,7 @@ use crate::flash::{Faults, Flash, Nor};
 use crate::identity::{believed_clock, default_crystal};
 use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
 use crate::rom::{Act, Answer, Loader, Receiver, boot_log};
+use crate::usb::Bus;
 use crate::wire::{Arrived, Wire, byte_ns, garble, understands};
 
 /// How long EN takes to rise behind its pull-up and capacitor. Because of it a reset sequence
@@ -47,6 +48,12 @@ pub struct Device {
     /// The loader hears what comes over this connection.
     listens: bool,
     boot_pin_held: bool,
+    /// The boot pin was low at the last reset that looked at it: of the supply, of EN, of a
+    /// watchdog. A reset over the chip's own USB does not look again.
+    strapped: bool,
+    /// USB-OTG: RTS alone was asserted.
+    usb_armed: bool,
+    bus: Bus,
     /// There is no UART at the host's end: a socket. The host understands whatever comes.
     rate_follows: bool,
 
@@ -158,7 +165,10 @@ impl Device {
             crystal: u32::from(crystal) * 1_000_000,
             log_baud: chip.rom.log_baud * u32::from(crystal) / usual.max(1),
             listens: board.fuses(revision).loader_listens(options.usb),
-            boot_pin_held: false,
+            boot_pin_held: options.boot == Boot::Held,
+            strapped: options.boot != Boot::App,
+            usb_armed: false,
+            bus: Bus::new(options),
             rate_follows: false,
             now: 0,
             loader: Loader::new(&board, revision),
@@ -182,7 +192,7 @@ impl Device {
             stats: Stats::default(),
             events: Vec::new(),
         };
-        device.boot(Cause::Power, options.boot == Boot::Download);
+        device.boot(Cause::Power, device.strapped);
         Ok(device)
     }
 
@@ -273,9 +283,10 @@ impl Device {
         if (self.dtr, self.rts) == before {
             return;
         }
-        if self.usb == UsbMode::Jtag {
-            self.set_usb_lines();
-            return;
+        match self.usb {
+            UsbMode::Uart => {}
+            UsbMode::Jtag => return self.set_jtag_lines(),
+            UsbMode::Otg => return self.set_otg_lines(),
         }
         // The two transistors release both pins when both lines are asserted.
         let en_low = self.rts && !self.dtr;
@@ -296,8 +307,22 @@ impl Device {
     /// Connects again after a loss, or for another client. What came in between was not heard.
     pub fn reconnect(&mut self, now: Instant) {
         self.advance(now);
-        self.connected = true;
-        self.discard();
+        if self.is_on_bus(now) {
+            self.connected = true;
+            self.discard();
+        }
+    }
+
+    /// Whether there is a port to connect to. A chip's own USB device is away after a reset.
+    pub fn is_on_bus(&self, now: Instant) -> bool {
+        self.bus.is_there(nanos(now))
+    }
+
+    /// What a port list shows of it now, and what its name has gained by coming back.
+    pub(crate) fn usb_id(&self, serial: &str) -> (UsbId, String) {
+        let in_loader = !self.bus.comes_and_goes() || matches!(self.phase, Phase::Download { .. });
+        let id = crate::usb::id(self.chip, self.usb, serial, in_loader);
+        (id, self.bus.suffix())
     }
 
     /// Throws away what is on its way to the host.
@@ -312,7 +337,7 @@ impl Device {
     /// There are no control lines, and the host has no UART: a socket or a pseudo-terminal. The
     /// boot pin is held low or not, as by a jumper, and the host's rate follows the chip's.
     pub fn without_lines(&mut self, download: bool) {
-        self.boot_pin_held = download;
+        self.boot_pin_held |= download;
         self.rate_follows = true;
     }
 
@@ -322,12 +347,12 @@ impl Device {
         self.advance(now);
         self.stop();
         self.boot_at = None;
-        let cause = if self.usb == UsbMode::Jtag {
-            Cause::Usb
+        if self.usb == UsbMode::Uart {
+            self.strapped = download || self.boot_pin_held;
+            self.boot(Cause::Pin, self.strapped);
         } else {
-            Cause::Pin
-        };
-        self.boot(cause, download || self.boot_pin_held);
+            self.reset_over_usb(download);
+        }
     }
 
     /// A new client: the chip is reset before it can see anything, and what an earlier client
@@ -337,9 +362,11 @@ impl Device {
         self.stop();
         self.to_chip.clear();
         self.host_baud = DEFAULT_BAUD;
-        self.connected = true;
         self.boot_at = None;
+        self.strapped = self.boot_pin_held;
         self.boot(Cause::Pin, self.boot_pin_held);
+        self.bus.stay();
+        self.connected = true;
         if let Phase::Download { ready_at } = &mut self.phase {
             *ready_at = self.now;
             self.to_host.clear();
@@ -453,7 +480,8 @@ impl Device {
             .is_some_and(|at| nanos(at) <= self.now)
         {
             self.stop();
-            let download = self.boot_pin_low() || self.board.download_forced();
+            self.strapped = self.boot_pin_low();
+            let download = self.strapped || self.board.download_forced();
             self.boot(Cause::Watchdog, download);
             return;
         }
@@ -461,8 +489,8 @@ impl Device {
             self.boot_at = None;
             // Software does not make the chip look at its pins again.
             let again = cause == Cause::Software && self.refuses_download();
-            let download = again || self.boot_pin_low();
-            self.boot(cause, download);
+            self.strapped = again || self.boot_pin_low();
+            self.boot(cause, self.strapped);
             return;
         }
         match self.busy.take() {
@@ -668,6 +696,13 @@ impl Device {
     fn boot(&mut self, cause: Cause, download: bool) {
         let again = cause == Cause::Software && download && self.refuses_download();
         self.stats.resets += 1;
+        if self.stats.resets > 1 && self.bus.leave(self.now, download) {
+            self.connected = false;
+            self.to_host.clear();
+            self.to_chip.clear();
+            (self.dtr, self.rts) = (false, false);
+            self.events.push(Event::LeftBus);
+        }
         self.board.reset(matches!(cause, Cause::Power | Cause::Pin));
         let now = Instant(Duration::from_nanos(self.now));
         self.board.nor.abandon(now);
@@ -748,21 +783,34 @@ impl Device {
         self.events.push(Event::PowerLost);
     }
 
-    fn set_usb_lines(&mut self) {
+    fn set_jtag_lines(&mut self) {
         match (self.dtr, self.rts) {
             (false, false) => self.usb_download = false,
             (true, false) => self.usb_download = true,
-            (false, true) => {
-                let download = self.usb_download || self.board.download_forced();
-                self.stop();
-                self.boot(Cause::Usb, download);
-            }
+            (false, true) => self.reset_over_usb(self.usb_download),
             (true, true) => {}
         }
     }
 
+    /// Whoever drives USB-OTG, ROM or application, resets the chip when RTS is released, and DTR
+    /// says where to.
+    fn set_otg_lines(&mut self) {
+        if self.rts {
+            self.usb_armed |= !self.dtr;
+        } else if std::mem::take(&mut self.usb_armed) {
+            self.board.force_download(self.dtr);
+            self.reset_over_usb(self.dtr);
+        }
+    }
+
+    fn reset_over_usb(&mut self, download: bool) {
+        let download = download || self.strapped || self.board.download_forced();
+        self.stop();
+        self.boot(Cause::Usb, download);
+    }
+
     fn boot_pin_low(&self) -> bool {
-        let by_lines = self.usb != UsbMode::Jtag && self.dtr && !self.rts;
+        let by_lines = self.usb == UsbMode::Uart && self.dtr && !self.rts;
         self.boot_pin_held || by_lines
     }
 

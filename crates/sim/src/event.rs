@@ -29,6 +29,8 @@ pub enum Event {
     PowerLost,
     /// A fault took the connection away.
     Disconnected,
+    /// The chip's own USB device has left the bus with a reset.
+    LeftBus,
     /// The loader waits for its flash for ever.
     Stuck,
     /// The file behind the flash failed.

@@ -21,6 +21,7 @@ mod rng;
 mod rom;
 mod server;
 mod spi;
+mod usb;
 mod wire;
 mod xts;
 
@@ -30,3 +31,4 @@ pub use identity::IdentityError;
 pub use link::SimLink;
 pub use options::{Boot, OptionsError, Pace, SCHEME, SimOptions, UsbMode};
 pub use server::{Endpoint, ServeError, ServeEvent, serve};
+pub use usb::Reenumerate;

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use guru_chip::{ESPRESSIF_VENDOR, USB_SERIAL_JTAG_PRODUCT};
 use guru_link::{
     Cancel, Capabilities, Instant, Lines, Link, LinkError, PortInfo, SystemClock, UsbId,
 };
@@ -17,6 +16,10 @@ const DRIVER_BUFFER: usize = 4096;
 /// unless real time was asked for.
 pub struct SimLink {
     device: Device,
+    /// Name of the port before it came back under another one.
+    name: String,
+    /// USB serial number.
+    serial: String,
     info: PortInfo,
     baud: u32,
     now: Instant,
@@ -34,9 +37,15 @@ impl SimLink {
     /// The options contradict what the chip can be, or a file cannot be used.
     pub fn new(options: &SimOptions, cancel: Cancel) -> Result<Self, OptionsError> {
         options.check()?;
+        let device = Device::new(options)?;
+        let name = format!("sim://{}", options.chip.id);
+        let serial = options.mac().to_string();
+        let (usb, _) = device.usb_id(&serial);
         Ok(Self {
-            device: Device::new(options)?,
-            info: port_info(options),
+            device,
+            info: port_info(options, &name, usb),
+            name,
+            serial,
             baud: 115_200,
             now: Instant::default(),
             cancel,
@@ -52,6 +61,7 @@ impl SimLink {
     /// The address is malformed, or as for [`new`](Self::new).
     pub fn open(url: &str, cancel: Cancel) -> Result<Self, OptionsError> {
         let mut link = Self::new(&url.parse()?, cancel)?;
+        link.name = url.to_owned();
         link.info.name = url.to_owned();
         Ok(link)
     }
@@ -182,6 +192,11 @@ impl Link for SimLink {
         Ok(())
     }
 
+    /// The lines end with the link.
+    async fn keep_lines(&mut self) -> Result<(), LinkError> {
+        self.check_connection()
+    }
+
     async fn discard_input(&mut self) -> Result<(), LinkError> {
         self.tick();
         self.check_connection()?;
@@ -193,7 +208,15 @@ impl Link for SimLink {
     async fn reopen(&mut self) -> Result<(), LinkError> {
         self.tick();
         self.waiting.clear();
+        if !self.device.is_on_bus(self.now) {
+            return Err(LinkError::NotFound {
+                port: self.info.name.clone(),
+            });
+        }
         self.device.reconnect(self.now);
+        let (usb, suffix) = self.device.usb_id(&self.serial);
+        self.info.usb = Some(usb);
+        self.info.name = format!("{}{suffix}", self.name);
         self.device.set_baud(self.now, self.baud);
         Ok(())
     }
@@ -212,41 +235,21 @@ impl Link for SimLink {
     }
 }
 
-/// What a port list would show of the simulated chip.
-fn port_info(options: &SimOptions) -> PortInfo {
-    let chip = options.chip;
-    let (vendor, product, name) = match options.usb {
-        UsbMode::Uart => (0x10C4, 0xEA60, "CP2102N USB to UART Bridge Controller"),
-        UsbMode::Jtag => (
-            ESPRESSIF_VENDOR,
-            USB_SERIAL_JTAG_PRODUCT,
-            "USB JTAG/serial debug unit",
-        ),
-        UsbMode::Otg => (
-            ESPRESSIF_VENDOR,
-            chip.usb.otg_product.unwrap_or(0),
-            chip.name,
-        ),
-    };
+/// What is known about the port of the simulated chip.
+fn port_info(options: &SimOptions, name: &str, usb: UsbId) -> PortInfo {
     let uart = options.usb == UsbMode::Uart;
     PortInfo {
-        name: format!("sim://{}", chip.id),
-        usb: Some(UsbId {
-            vendor,
-            product,
-            serial: Some(options.mac().to_string()),
-            name: Some(name.to_owned()),
-            location: None,
-        }),
+        name: name.to_owned(),
         capabilities: Capabilities {
             lines: true,
             lines_together: true,
             baud: uart,
             network: false,
             latency: options.latency * 2,
-            safe_baud: guru_chip::adapter(vendor, product)
+            safe_baud: guru_chip::adapter(usb.vendor, usb.product)
                 .filter(|_| uart)
                 .and_then(|adapter| adapter.max_baud),
         },
+        usb: Some(usb),
     }
 }

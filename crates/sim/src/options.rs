@@ -9,6 +9,7 @@ use crate::fault::{FaultError, FaultSpec, parse_time};
 use crate::flash::{Flash, FlashError, Part, parts};
 use crate::fuses::Fuses;
 use crate::identity::{self, DEFAULT_MAC, IdentityError, Words, parse_number};
+use crate::usb::Reenumerate;
 
 /// What a simulated chip is. The text form is
 /// `sim://CHIP[?key=value&...]`; keys are those of the fields, with hyphens.
@@ -40,10 +41,17 @@ pub struct SimOptions {
     pub fields: Vec<(String, String)>,
     /// `crystal=26`: crystal in MHz, where boards differ.
     pub crystal: Option<u8>,
-    /// `boot=app|download`: where the chip is when the port is opened; in its loader.
+    /// `boot=app|download|held`: where the chip is when the port is opened; in its loader.
     pub boot: Boot,
     /// `usb=uart|jtag|otg`: how the chip is reached; through an adapter on its UART.
     pub usb: UsbMode,
+    /// `reenumerate=same|other|loader`: over the chip's own USB, each reset takes the port away, and
+    /// it comes back so; it stays.
+    pub reenumerate: Option<Reenumerate>,
+    /// `away=500ms`: how long the port is away then.
+    pub away: Duration,
+    /// `link=FILE`: a symbolic link to the pseudo-terminal, which goes and comes back with it.
+    pub link: Option<PathBuf>,
     /// `latency=1ms`: time of each transfer over USB, in each direction.
     pub latency: Duration,
     /// `fault=SPEC`, as often as wanted: what goes wrong; see [`crate::fault`].
@@ -55,9 +63,11 @@ pub struct SimOptions {
 /// Where the chip is when the simulation starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Boot {
-    /// In its serial loader, as with the boot button held.
+    /// In its serial loader, as with the boot button held while it got its supply, and released.
     #[default]
     Download,
+    /// In its serial loader, with the boot button held for ever.
+    Held,
     /// It boots from flash.
     App,
 }
@@ -99,7 +109,7 @@ pub enum OptionsError {
     },
     /// There is no such option.
     #[error(
-        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, status, rev, mac, efuse, set.NAME, crystal, boot, usb, secure-download, latency, fault, fast and real"
+        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, status, rev, mac, efuse, set.NAME, crystal, boot, usb, reenumerate, away, link, secure-download, latency, fault, fast and real"
     )]
     Key(String),
     /// The value of an option cannot be read.
@@ -167,6 +177,7 @@ pub enum OptionsError {
 /// Scheme of a simulated chip's address.
 pub const SCHEME: &str = "sim://";
 const DEFAULT_FLASH: u32 = 4 << 20;
+const DEFAULT_AWAY: Duration = Duration::from_millis(500);
 
 impl SimOptions {
     /// A chip as it comes, in its loader.
@@ -184,6 +195,9 @@ impl SimOptions {
             crystal: None,
             boot: Boot::default(),
             usb: UsbMode::default(),
+            reenumerate: None,
+            away: DEFAULT_AWAY,
+            link: None,
             latency: Duration::from_millis(1),
             faults: FaultSpec::default(),
             pace: None,
@@ -260,7 +274,8 @@ impl SimOptions {
                 self.boot = match value {
                     "app" => Boot::App,
                     "download" => Boot::Download,
-                    _ => return Err(wrong("boot", &"expected app or download")),
+                    "held" => Boot::Held,
+                    _ => return Err(wrong("boot", &"expected app, download or held")),
                 };
             }
             "usb" => {
@@ -277,6 +292,21 @@ impl SimOptions {
                     self.fields.push((name.to_owned(), "1".to_owned()));
                 }
             }
+            "reenumerate" => {
+                self.reenumerate = Some(match value {
+                    "same" => Reenumerate::Same,
+                    "other" => Reenumerate::Other,
+                    "loader" => Reenumerate::Loader,
+                    _ => return Err(wrong("reenumerate", &"expected same, other or loader")),
+                });
+            }
+            "away" => {
+                let expected = "expected a time such as 500ms, at most 60s";
+                let time = parse_time(value).filter(|time| *time <= Duration::from_secs(60));
+                self.away = time.ok_or_else(|| wrong("away", &expected))?;
+            }
+            "link" if value.is_empty() => return Err(wrong("link", &"expected a file")),
+            "link" => self.link = Some(value.into()),
             "latency" => {
                 let expected = "expected a time such as 1ms, at most 1s";
                 let time = parse_time(value).filter(|time| *time <= Duration::from_secs(1));
@@ -313,6 +343,14 @@ impl SimOptions {
         };
         if !known {
             return Err(OptionsError::Usb(self.chip.name));
+        }
+        if self.reenumerate.is_some() && self.usb == UsbMode::Uart {
+            return Err(OptionsError::Value {
+                key: "reenumerate",
+                value: "uart".to_owned(),
+                expected: "an adapter stays on the bus; it goes with usb=jtag or usb=otg"
+                    .to_owned(),
+            });
         }
         let words = self.base_words()?;
         let fuses = Fuses {
@@ -527,6 +565,9 @@ mod tests {
         assert!(error("sim://esp32c3?flash=%zz").contains("%zz"));
         assert!(error("sim://esp32c3?set.colour=1").contains("package"));
         assert!(error("sim://esp32c3?crystal=26").contains("26"));
+        assert!(error("sim://esp32c3?reenumerate=same").contains("usb=jtag"));
+        assert!(error("sim://esp32c3?usb=jtag&reenumerate=no").contains("other"));
+        assert!(error("sim://esp32c3?away=1h").contains("500ms"));
         assert!(error("/dev/ttyUSB0").contains("sim://"));
     }
 }

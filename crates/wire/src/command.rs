@@ -32,7 +32,8 @@ pub enum Command<'a> {
     },
     /// Leaves the flash mode.
     FlashEnd {
-        /// `true`: stay in the loader; `false`: start the application.
+        /// `true`: no reset, so that a stub stays and a ROM goes on to the application; `false`: a
+        /// reset.
         stay: bool,
     },
     /// Erases `erase_size` bytes from `offset`, then takes blocks of one zlib stream.

@@ -72,7 +72,7 @@ pub struct Sim {
     #[arg(long, value_name = "FILE")]
     efuse: Option<PathBuf>,
 
-    /// Where the chip starts: download (in its loader) or app
+    /// Where the chip starts: download (in its loader), held (with its boot button held) or app
     #[arg(long, value_name = "MODE")]
     boot: Option<String>,
 
@@ -201,6 +201,10 @@ fn chip_event(event: ChipEvent) -> (&'static str, String) {
         ),
         ChipEvent::PowerLost => ("power-lost", "the supply was lost for a moment".to_owned()),
         ChipEvent::Disconnected => ("disconnected", "the connection was cut".to_owned()),
+        ChipEvent::LeftBus => (
+            "left-bus",
+            "the chip's own USB device has left the bus with the reset".to_owned(),
+        ),
         ChipEvent::Stuck => (
             "stuck",
             "the flash is stuck: the chip waits for ever".to_owned(),

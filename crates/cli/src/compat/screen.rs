@@ -134,6 +134,8 @@ pub struct Screen {
     ready: bool,
     /// The port on which the chip cannot be reset at the end.
     not_reset: Option<String>,
+    /// Something was said already about how the chip is left.
+    left: bool,
     /// Size of the flash, until it is told.
     size: Option<&'static str>,
     /// `Configuring flash size...` was printed.
@@ -154,6 +156,7 @@ impl Screen {
             step: None,
             ready: false,
             not_reset: None,
+            left: false,
             size: None,
             configured: false,
             chip: "chip",
@@ -324,6 +327,31 @@ impl Screen {
                  avoid this warning.",
                 escape(port)
             )),
+            Notice::NoWatchdogReset {
+                chip,
+                secure_download,
+            } => {
+                self.lines.print("");
+                if *secure_download {
+                    self.lines.warn(
+                        "Watchdog hard reset is not supported in Secure Download Mode, attempting \
+                         classic hard reset instead.",
+                    );
+                } else {
+                    self.lines.note(&format!(
+                        "Watchdog hard reset is not supported on {chip}, attempting classic hard \
+                         reset instead."
+                    ));
+                }
+                self.left = true;
+            }
+            // The line that others wait for comes first.
+            Notice::StuckInLoader { .. } => {
+                self.lines.print("");
+                self.lines.print("Hard resetting via RTS pin...");
+                self.left = true;
+                self.lines.note(&capitalized(&notice.to_string()));
+            }
             Notice::Ignored {
                 option: "--baud", ..
             } => self
@@ -659,8 +687,11 @@ impl ui::Screen for Screen {
                 }
             }
             Event::Leaving(leaving) => {
-                lines.print("");
+                if !self.left {
+                    lines.print("");
+                }
                 match leaving {
+                    Leaving::InLoader if self.left => {}
                     Leaving::HardReset => lines.print("Hard resetting via RTS pin..."),
                     Leaving::CustomReset => {
                         let sequence = self.job.sequence.as_deref().unwrap_or_default();
@@ -681,6 +712,7 @@ impl ui::Screen for Screen {
                         lines.print("Staying in flasher stub.");
                     }
                     Leaving::InLoader => lines.print("Staying in bootloader."),
+                    Leaving::HeldInReset => lines.print("Staying in reset."),
                 }
             }
             Event::Notice(notice) => self.notice(notice),

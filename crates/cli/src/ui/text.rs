@@ -417,12 +417,18 @@ impl Screen for Text {
                     "the connection was lost; opening the port again ({attempt})"
                 ));
             }
+            Event::PortMoved { port, .. } => {
+                self.line(&format!("The port has come back as {}.", escape(port)));
+            }
             Event::Leaving(leaving) => self.line(match leaving {
                 Leaving::HardReset => "Reset by RTS; the application runs.",
                 Leaving::CustomReset => "Reset by the custom sequence.",
                 Leaving::WatchdogReset => "Reset by the watchdog; the application runs.",
                 Leaving::SoftReset => "The application was started.",
                 Leaving::InLoader => "The chip stays in its loader.",
+                Leaving::HeldInReset => {
+                    "The chip is held in reset, until a program opens the port or it is unplugged."
+                }
             }),
             // Nobody minds these.
             Event::Notice(Notice::Slow { seconds: 0..10, .. }) => {}

@@ -3,5 +3,6 @@
 mod bench;
 mod connect;
 mod faults;
+mod leave;
 mod read;
 mod write;

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::device::Device;
 use crate::event::Event;
 use crate::options::{Boot, OptionsError, SimOptions};
+use crate::usb::Reenumerate;
 use port::{Port, Rfc2217Port, TcpPort};
 use pump::Pump;
 
@@ -82,11 +83,11 @@ pub fn serve(
     options.check().map_err(ServeError::Options)?;
     let mut device = Device::new(options)?;
     if !matches!(endpoint, Endpoint::Rfc2217(_)) {
-        device.without_lines(options.boot == Boot::Download);
+        device.without_lines(options.boot != Boot::App);
     }
     let pump = Pump::new(device, options.pace, cancel.clone());
     match endpoint {
-        Endpoint::Pty => serve_pty(pump, events),
+        Endpoint::Pty => serve_pty(pump, options, events),
         Endpoint::Tcp(address) => serve_tcp(pump, *address, "socket", TcpPort::new, events),
         Endpoint::Rfc2217(address) => {
             let port = |stream| Rfc2217Port::new(stream, options.usb);
@@ -96,20 +97,42 @@ pub fn serve(
 }
 
 #[cfg(unix)]
-fn serve_pty(mut pump: Pump, events: &mut dyn FnMut(ServeEvent)) -> Result<(), ServeError> {
+fn serve_pty(
+    mut pump: Pump,
+    options: &SimOptions,
+    events: &mut dyn FnMut(ServeEvent),
+) -> Result<(), ServeError> {
     let listen = |error| ServeError::Listen("a pseudo-terminal".to_owned(), error);
+    let new = || port::PtyPort::new(options.link.as_deref()).map_err(listen);
+    let mut port = new()?;
+    let mut is_new = true;
     while !pump.is_cancelled() {
-        let mut port = port::PtyPort::new().map_err(listen)?;
         events(ServeEvent::Listening { port: port.name() });
-        pump.restart();
+        if is_new {
+            pump.restart();
+        } else {
+            pump.reconnect();
+        }
         pump.run(&mut port, events);
         events(ServeEvent::Disconnected);
+        is_new = pump.is_on_bus();
+        if options.reenumerate == Some(Reenumerate::Other) {
+            // As long as the old one is there, the new one has another name.
+            let next = new()?;
+            drop(port);
+            pump.wait_for_bus();
+            port = next;
+        } else {
+            drop(port);
+            pump.wait_for_bus();
+            port = new()?;
+        }
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn serve_pty(_: Pump, _: &mut dyn FnMut(ServeEvent)) -> Result<(), ServeError> {
+fn serve_pty(_: Pump, _: &SimOptions, _: &mut dyn FnMut(ServeEvent)) -> Result<(), ServeError> {
     Err(ServeError::NoPty)
 }
 

@@ -1,5 +1,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guru_link::rfc2217::{ModemState, Purge, Server, ServerEvent};
@@ -198,18 +200,39 @@ impl Port for Rfc2217Port {
     }
 }
 
-/// A pseudo-terminal.
+/// A pseudo-terminal, and a symbolic link to it if one is wanted.
 #[cfg(unix)]
-pub(super) struct PtyPort(guru_link::Pty);
+pub(super) struct PtyPort {
+    pty: guru_link::Pty,
+    link: Option<PathBuf>,
+}
 
 #[cfg(unix)]
 impl PtyPort {
-    pub fn new() -> io::Result<Self> {
-        guru_link::Pty::open().map(Self)
+    pub fn new(link: Option<&Path>) -> io::Result<Self> {
+        let pty = guru_link::Pty::open()?;
+        if let Some(link) = link {
+            std::os::unix::fs::symlink(pty.path(), link)?;
+        }
+        let link = link.map(Path::to_owned);
+        Ok(Self { pty, link })
     }
 
     pub fn name(&self) -> String {
-        self.0.path().to_owned()
+        match &self.link {
+            Some(link) => link.display().to_string(),
+            None => self.pty.path().to_owned(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for PtyPort {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            // It is ours; whoever took it away has saved us the work.
+            let _ = std::fs::remove_file(link);
+        }
     }
 }
 
@@ -220,7 +243,7 @@ impl Port for PtyPort {
 
     fn read(&mut self, wait: Duration, inputs: &mut Vec<Input>) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        let len = self.0.read(&mut buffer, wait)?;
+        let len = self.pty.read(&mut buffer, wait)?;
         if len > 0 {
             inputs.push(Input::Data(buffer[..len].to_vec()));
         }
@@ -229,7 +252,7 @@ impl Port for PtyPort {
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.0.write(bytes, Duration::from_millis(20))? {
+            match self.pty.write(bytes, Duration::from_millis(20))? {
                 // Nobody reads: as on a wire, it is lost.
                 0 => return Ok(()),
                 written => bytes = &bytes[written..],

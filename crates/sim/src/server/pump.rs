@@ -49,6 +49,19 @@ impl Pump {
         self.device.reconnect(now);
     }
 
+    /// Whether the chip's port can be connected to.
+    pub fn is_on_bus(&self) -> bool {
+        self.device.is_on_bus(self.now())
+    }
+
+    /// Waits until it can, or the server shall end.
+    pub fn wait_for_bus(&mut self) {
+        while !self.is_on_bus() && !self.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(5));
+            self.device.advance(self.now());
+        }
+    }
+
     /// Serves one client until it is gone, a fault cuts it off, or the server shall end.
     pub fn run<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) {
         let mut inputs = Vec::new();
