@@ -70,6 +70,7 @@ fn read(path: &Path) -> Result<Vec<Port>, Error> {
                 product: 0,
                 serial: Some(serial.to_owned()),
                 name: None,
+                location: None,
             });
             Some(Port { path, usb })
         })
@@ -150,6 +151,7 @@ mod tests {
                 product: 1,
                 serial: Some(serial.to_owned()),
                 name: None,
+                location: None,
             }),
         }
     }
