@@ -4,8 +4,9 @@ use guru_chip::{CHIPS, Chip};
 use guru_link::{Link, block_on};
 use guru_loader::{After, ConnectOptions, Error, Event, Leaving, NoSuchReset, Notice, UsbMode};
 use guru_sim::Event as SimEvent;
+use guru_testkit::noise;
 
-use crate::bench::{Events, SimSession, connect, file, flash, noise, request, try_connect, write};
+use crate::bench::{Events, SimSession, connect, file, flash, request, try_connect, write};
 
 fn leave(session: &mut SimSession, after: After, events: &mut Events) -> Result<Leaving, Error> {
     block_on(session.reset(after, &mut events.observer()))
