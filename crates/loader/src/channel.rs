@@ -141,8 +141,7 @@ impl<L: Link> Channel<L> {
 
     /// Opens a lost port again. What came before is forgotten.
     pub async fn reopen(&mut self) -> Result<(), LinkError> {
-        self.input.clear();
-        self.taken = 0;
+        self.unread = 0..0;
         self.decoder.reset();
         self.link.reopen().await
     }

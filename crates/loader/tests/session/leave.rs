@@ -15,7 +15,7 @@ fn leave(session: &mut SimSession, after: After, events: &mut Events) -> Result<
 /// Where the last reset of the simulated chip led: `true` into its loader.
 fn is_in_loader(session: SimSession) -> bool {
     let mut link = session.into_link();
-    block_on(link.sleep(Duration::from_secs(1))).unwrap();
+    assert!(block_on(link.sleep(Duration::from_secs(1))).is_ok());
     let resets = link.take_events().into_iter();
     let last = resets
         .filter_map(|event| match event {
@@ -23,7 +23,8 @@ fn is_in_loader(session: SimSession) -> bool {
             _ => None,
         })
         .next_back();
-    last.unwrap()
+    assert!(last.is_some(), "it was never reset");
+    last == Some(true)
 }
 
 fn with_watchdog_reset(chip: &Chip) -> bool {
