@@ -10,7 +10,7 @@ mod rfc2217;
 mod trace;
 mod wire;
 
-pub use config::config;
+pub use config::{config, guru_toml};
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
 pub use trace::trace;
@@ -30,4 +30,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rfc2217", rfc2217),
     ("trace", trace),
     ("config", config),
+    ("guru_toml", guru_toml),
 ];

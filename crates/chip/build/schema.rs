@@ -57,6 +57,7 @@ pub enum Quirk {
     FlashPowerUp,
     Eco0Revision,
     ClearForceDownload,
+    SlowFpga,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]

@@ -652,4 +652,7 @@ pub enum Quirk {
     /// ESP32-S3: the force-download bit is cleared before a hard reset, or the chip stays in its
     /// loader (arduino-esp32 issue 6762).
     ClearForceDownload,
+    /// ESP32: its design in an FPGA looks at GPIO0 only seconds after a reset (esptool's
+    /// `ESPTOOL_ENV_FPGA`).
+    SlowFpga,
 }

@@ -2,6 +2,7 @@
 
 mod chip_id;
 mod completions;
+mod config;
 mod erase_flash;
 mod erase_region;
 mod flash;
@@ -73,6 +74,8 @@ pub enum Command {
     Ports(ports::Ports),
     Sim(sim::Sim),
     Version(version::Version),
+    #[command(subcommand)]
+    Config(config::Config),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -80,10 +83,6 @@ pub enum Command {
 impl Command {
     /// Does it.
     pub fn run(self, context: &mut Context) -> Result<(), Error> {
-        if context.globals.port.len() > 1 && self.boards().is_none() {
-            let text = "this command takes one port, and several were named";
-            return Err(Error::Usage(text.to_owned()));
-        }
         match self {
             Self::WriteFlash(command) => command.run(context),
             Self::ReadFlash(command) => command.run(context),
@@ -100,9 +99,16 @@ impl Command {
             Self::Ports(command) => command.run(context),
             Self::Sim(command) => command.run(context),
             Self::Version(command) => command.run(context),
+            Self::Config(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),
         }
+    }
+
+    /// Whether it looks for boards itself.
+    pub fn looks_for_boards(&self) -> bool {
+        self.boards()
+            .is_some_and(|boards| boards.all || boards.wait)
     }
 
     /// Which boards it works on, if it can do so on several.

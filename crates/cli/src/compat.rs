@@ -8,6 +8,7 @@ mod commands;
 mod esptool;
 mod format;
 mod screen;
+mod settings;
 
 pub use esptool::run;
-pub use screen::failure;
+pub use screen::reason;

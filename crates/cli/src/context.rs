@@ -2,7 +2,7 @@
 
 use guru_link::Cancel;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Loaded, Origins};
 use crate::globals::Globals;
 use crate::ui::Screen;
 
@@ -24,8 +24,12 @@ pub struct Context {
     pub mode: Mode,
     /// Options that every command takes.
     pub globals: Globals,
-    /// The configuration file.
+    /// What there is no option for.
     pub config: Config,
+    /// What was set, and where.
+    pub origins: Origins,
+    /// What is wrong with the configuration and stops who uses a port.
+    pub misconfigured: Option<ConfigError>,
     /// Set by Ctrl-C.
     pub cancel: Cancel,
     /// Where everything is shown.
@@ -33,12 +37,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// Without a configuration file, which is looked for when a command needs it.
-    pub fn new(mode: Mode, globals: Globals, screen: Box<dyn Screen>) -> Self {
+    /// With what the files and the environment say.
+    pub fn new(mode: Mode, globals: Globals, loaded: Loaded, screen: Box<dyn Screen>) -> Self {
         Self {
             mode,
             globals,
-            config: Config::default(),
+            config: loaded.config,
+            origins: loaded.origins,
+            misconfigured: loaded.bad.into_iter().next(),
             cancel: Cancel::default(),
             screen,
         }
@@ -52,6 +58,8 @@ impl Context {
             mode: self.mode,
             globals,
             config: self.config.clone(),
+            origins: self.origins.clone(),
+            misconfigured: None,
             cancel: self.cancel.clone(),
             screen,
         }

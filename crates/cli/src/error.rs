@@ -11,7 +11,7 @@ use guru_sim::{OptionsError, ServeError};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::config::BadValue;
+use crate::config::ConfigError;
 
 /// Exit codes. `docs/exit-codes.md` says what they mean.
 pub mod exit {
@@ -87,17 +87,21 @@ pub enum Error {
         /// First byte behind the first one's last sector.
         other_end: u64,
     },
-    /// The configuration file.
+    /// What is configured.
     #[error(transparent)]
-    Config(#[from] BadValue),
+    Config(#[from] ConfigError),
     /// The session with the chip.
     #[error(transparent)]
     Session(#[from] LoaderError),
     /// No port was named, and none has a chip that answers.
-    #[error("{}", no_port(*.tried))]
+    #[error("{}", no_port(*.tried, filter, there))]
     NoPort {
         /// Ports that were tried.
         tried: usize,
+        /// What --port-filter says; empty: nothing.
+        filter: String,
+        /// The ports that there are, with what filters look at; looked up when none was tried.
+        there: Vec<String>,
     },
     /// Some of several boards failed.
     #[error("{} of {boards} boards failed: {}", failed.len(), failed.join(", "))]
@@ -167,11 +171,19 @@ fn there_are() -> String {
     }
 }
 
-fn no_port(tried: usize) -> String {
-    match tried {
-        0 => "there is no serial port, or none that the filters let through".to_owned(),
-        1 => "no chip answers on the only serial port".to_owned(),
-        count => format!("no chip answers on any of the {count} serial ports"),
+fn no_port(tried: usize, filter: &str, there: &[String]) -> String {
+    let those = match filter.is_empty() {
+        true => String::new(),
+        false => format!(" that --port-filter {filter} lets through"),
+    };
+    match (tried, there.len()) {
+        (0, 0) => "there is no serial port".to_owned(),
+        (0, 1) => format!("--port-filter {filter} does not let the only serial port through"),
+        (0, count) => {
+            format!("--port-filter {filter} lets none of the {count} serial ports through")
+        }
+        (1, _) => format!("no chip answers on the only serial port{those}"),
+        (count, _) => format!("no chip answers on any of the {count} serial ports{those}"),
     }
 }
 
@@ -292,7 +304,8 @@ impl Error {
     /// What to do about it.
     pub fn hints(&self) -> Vec<String> {
         let own = match self {
-            Self::NoPort { tried: 0 } => {
+            Self::NoPort { there, .. } if !there.is_empty() => None,
+            Self::NoPort { tried: 0, .. } => {
                 Some("connect a board, name a port with --port, or use --port sim://esp32c3")
             }
             Self::NoPort { .. } => {
@@ -305,6 +318,9 @@ impl Error {
         };
         let ports = match self {
             Self::Session(LoaderError::Link(LinkError::NotFound { .. })) => Some(there_are()),
+            Self::NoPort { there, .. } if !there.is_empty() => {
+                Some(format!("there are {}", there.join(", ")))
+            }
             _ => None,
         };
         let id = match self {
@@ -343,10 +359,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_filter_that_lets_no_port_through_is_told_with_the_ports_there_are() {
+        let none = |filter: &str, there: &[&str]| Error::NoPort {
+            tried: 0,
+            filter: filter.to_owned(),
+            there: there.iter().map(|port| (*port).to_owned()).collect(),
+        };
+        assert_eq!(none("", &[]).to_string(), "there is no serial port");
+        let error = none("vid=0x303A", &["/dev/ttyUSB0 (10c4:ea60)", "/dev/ttyS0"]);
+        assert_eq!(
+            error.to_string(),
+            "--port-filter vid=0x303A lets none of the 2 serial ports through"
+        );
+        assert_eq!(
+            error.hints(),
+            ["there are /dev/ttyUSB0 (10c4:ea60), /dev/ttyS0"]
+        );
+    }
+
+    #[test]
     fn what_bad_input_gets_is_exit_code_2() {
         for error in [
             Error::Usage("x".into()),
-            Error::NoPort { tried: 1 },
+            Error::NoPort {
+                tried: 1,
+                filter: String::new(),
+                there: Vec::new(),
+            },
             LinkError::NotFound { port: "p".into() }.into(),
             LinkError::Busy {
                 port: "p".into(),

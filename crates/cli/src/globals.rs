@@ -45,6 +45,17 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub port_filter: Vec<PortFilter>,
 
+    /// Take the ports from a file in place of the system's: one a line, then USB ids as 303a:1001 and
+    /// a serial number if it has them. --all and --loop read it again and again
+    #[arg(
+        long,
+        global = true,
+        env = "GURU_PORT_LIST",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    pub port_list: Option<PathBuf>,
+
     /// How the chip is brought into its loader
     #[arg(
         long,
@@ -70,16 +81,18 @@ pub struct Globals {
     #[arg(long, global = true)]
     pub no_stub: bool,
 
-    /// Attempts at reaching the chip; 0 or less: without end [default: 7]
+    /// Attempts at reaching the chip; 0 or less: without end
     #[arg(
         long,
         global = true,
         env = "ESPTOOL_CONNECT_ATTEMPTS",
         hide_env_values = true,
         value_name = "COUNT",
-        allow_hyphen_values = true
+        default_value = "7",
+        allow_hyphen_values = true,
+        value_parser = attempts
     )]
-    pub connect_attempts: Option<i64>,
+    pub connect_attempts: i64,
 
     /// Voltage of the ESP32's flash regulator, in place of what eFuse and strapping say
     #[arg(long, global = true, value_name = "VOLTAGE")]
@@ -231,6 +244,12 @@ fn baud(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|baud| (300..=20_000_000).contains(baud))
         .ok_or_else(|| format!("'{text}' is no baud rate; write a number such as 115200 or 921600"))
+}
+
+fn attempts(text: &str) -> Result<i64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| format!("'{text}' is not a number; write one, 0 for no end"))
 }
 
 #[cfg(test)]

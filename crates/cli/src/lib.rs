@@ -12,6 +12,7 @@ mod interrupt;
 mod many;
 mod part_file;
 mod port;
+mod port_list;
 mod program;
 mod session;
 mod trace;

@@ -20,7 +20,7 @@ use guru_sim::{SCHEME, SimOptions};
 use crate::context::Context;
 use crate::error::{Error, Kind};
 use crate::interrupt;
-use crate::port;
+use crate::port_list;
 use crate::session::{self, Device};
 use crate::ui::{BoardReport, Message, Report};
 use arrivals::{Arrivals, Source};
@@ -48,8 +48,8 @@ where
         return session::with_device(context, job);
     }
     let source = Source {
-        list: boards.port_list.clone(),
-        filter: port::filter(&context.globals.port_filter),
+        list: context.globals.port_list.clone(),
+        filter: port_list::filter(&context.globals.port_filter),
         names: context.globals.port.clone(),
     };
     let (first, mut arrivals) = match which {
@@ -66,7 +66,7 @@ where
         }
     };
     if arrivals.is_none() && first.is_empty() {
-        return Err(Error::NoPort { tried: 0 });
+        return Err(port_list::none(&context.globals));
     }
     interrupt::watch(context);
     if arrivals.is_some() {

@@ -3,16 +3,17 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::cmd::{Cli, Command};
 use crate::compat;
-use crate::config::{self, Found};
+use crate::config::setting::with_defaults;
+use crate::config::{self, Source};
 use crate::context::{Context, Mode};
 use crate::error::{Error, exit};
 use crate::globals::Format;
-use crate::ui::{Json, Message, Screen, Stream, Text, Verbosity};
+use crate::ui::{Json, Screen, Stream, Text, Verbosity};
 
 /// Runs a command line, the program's own name first. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> u8 {
@@ -22,37 +23,36 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if words.get(1).is_some_and(|name| is_old_name(name)) {
         return compat::run(words.into_iter().skip(2).collect());
     }
-    let cli = match Cli::try_parse_from(&words) {
-        Ok(cli) => cli,
+    let mut loaded = config::load(Mode::Guru);
+    let program = with_defaults(Cli::command(), &loaded.origins);
+    let parsed = program.try_get_matches_from(&words).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((matches, cli))
+    });
+    let (matches, mut cli) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&error, &words),
     };
-    let screen = screen(&cli);
-    let mut context = Context::new(Mode::Guru, cli.globals, screen);
-    match config::load() {
-        Ok(found) => run_command(context, cli.command, found),
-        Err(error) => context.screen.end(Err(&error.into())),
+    let mut screen = screen(&cli);
+    for remark in loaded.remarks.drain(..) {
+        screen.message(&remark);
     }
+    if let Some(error) = loaded.bad.drain(..).next() {
+        return screen.end(Err(&error.into()));
+    }
+    loaded.add_given(&matches);
+    // Who asks for all boards, or for those to come, does not mean the usual one.
+    let usual = loaded.origins.get("port").map(|port| &port.source);
+    if matches!(usual, Some(Source::File { .. })) && cli.command.looks_for_boards() {
+        cli.globals.port.clear();
+    }
+    loaded.add_fpga(&cli.globals);
+    let context = Context::new(Mode::Guru, cli.globals, loaded, screen);
+    run_command(context, cli.command)
 }
 
-/// Runs a command with what the configuration file says. Returns the exit code.
-pub fn run_command(mut context: Context, command: Command, found: Found) -> u8 {
-    for (path, reason) in found.invalid {
-        context
-            .screen
-            .message(&Message::InvalidConfiguration { path, reason });
-    }
-    if !found.unknown.is_empty() {
-        context.screen.message(&Message::UnknownKeys {
-            keys: found.unknown,
-        });
-    }
-    if let Some(path) = found.path {
-        context.screen.message(&Message::Configuration {
-            path,
-            from_environment: found.from_environment,
-        });
-    }
-    context.config = found.config;
+/// Runs a command. Returns the exit code.
+pub fn run_command(mut context: Context, command: Command) -> u8 {
     let outcome = command.run(&mut context);
     context.screen.end(outcome.as_ref().copied())
 }

@@ -1,5 +1,7 @@
 //! A command's session with a chip: from finding the port to leaving the chip.
 
+use std::time::Duration;
+
 use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
@@ -10,11 +12,15 @@ use guru_loader::{
 use crate::args::Size;
 use crate::compat;
 use crate::context::{Context, Mode};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::interrupt;
 use crate::port::{self, Port};
+use crate::port_list;
 use crate::trace::{self, Health};
 use crate::ui::{Addresses, Message, Report, Screen};
+
+/// How long it is waited before a port is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A chip, connected.
 pub type Device = Session<Traced<Port>>;
@@ -120,22 +126,35 @@ fn observer(screen: &mut dyn Screen) -> impl FnMut(Event) + '_ {
 
 /// Connects at the named port, or at the first one with a chip that answers.
 fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
-    if let Some(name) = context.globals.port.first().cloned() {
-        return connect_at(context, &name);
+    if let Some(error) = context.misconfigured.take() {
+        return Err(error.into());
     }
-    let names = port::candidates(&context.globals.port_filter);
+    let attempts = open_attempts(context);
+    match &context.globals.port[..] {
+        [] => {}
+        [name] => {
+            let name = name.clone();
+            return connect_again(context, &name, attempts);
+        }
+        _ => {
+            let text = "this command takes one port, and several were named";
+            return Err(Error::Usage(text.to_owned()));
+        }
+    }
+    let ports = port_list::wanted(&context.globals)?;
+    let names: Vec<_> = ports.into_iter().map(|port| port.path).collect();
     context.screen.message(&Message::PortsFound {
         ports: names.clone(),
     });
+    if names.is_empty() {
+        return Err(port_list::none(&context.globals));
+    }
     for name in &names {
-        match connect_at(context, name) {
+        match connect_again(context, name, 1) {
             Ok(device) => return Ok(device),
             Err(error @ Error::Interrupted { .. }) => return Err(error),
             Err(error) => {
-                let reason = match (&context.mode, &error) {
-                    (Mode::Esptool, Error::Session(error)) => compat::failure(error),
-                    _ => error.to_string(),
-                };
+                let reason = reason(context, &error);
                 context.screen.message(&Message::PortFailed {
                     port: name.clone(),
                     reason,
@@ -143,7 +162,66 @@ fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
             }
         }
     }
-    Err(Error::NoPort { tried: names.len() })
+    Err(Error::NoPort {
+        tried: names.len(),
+        filter: port_list::filter(&context.globals.port_filter).to_string(),
+        there: Vec::new(),
+    })
+}
+
+/// How often a port is opened and connected through; 0 or less: without end.
+fn open_attempts(context: &mut Context) -> i64 {
+    let attempts = context.config.open_port_attempts;
+    let globals = &context.globals;
+    if attempts == 1 || (!globals.port.is_empty() && globals.chip.named().is_some()) {
+        return attempts;
+    }
+    context.screen.message(&Message::Warning {
+        text: "The ESPTOOL_OPEN_PORT_ATTEMPTS (open_port_attempts) option can only be used with \
+               --port and --chip arguments."
+            .to_owned(),
+    });
+    1
+}
+
+/// Connects at a port that may be there only now and then: that of a chip with USB of its own that
+/// sleeps most of the time.
+fn connect_again(
+    context: &mut Context,
+    name: &str,
+    attempts: i64,
+) -> Result<(Device, Health), Error> {
+    context.screen.message(&Message::OpeningPort {
+        port: name.to_owned(),
+    });
+    let mut attempt: u32 = 1;
+    loop {
+        let error = match connect_at(context, name) {
+            Ok(connected) => return Ok(connected),
+            Err(error) => error,
+        };
+        let last = attempts > 0 && i64::from(attempt) >= attempts;
+        let vain = matches!(error.kind(), Kind::Usage | Kind::Interrupted | Kind::File);
+        if last || vain || context.cancel.is_cancelled() {
+            return Err(error);
+        }
+        let reason = reason(context, &error);
+        context.screen.message(&Message::OpenFailed {
+            port: name.to_owned(),
+            reason,
+            attempt,
+        });
+        std::thread::sleep(RETRY);
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+/// Why a port was of no use, in the words of who is asked.
+fn reason(context: &Context, error: &Error) -> String {
+    match context.mode {
+        Mode::Guru => error.to_string(),
+        Mode::Esptool => compat::reason(error),
+    }
 }
 
 fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Error> {
@@ -168,21 +246,17 @@ fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Err
 fn options(context: &Context) -> ConnectOptions {
     let globals = &context.globals;
     let config = &context.config;
-    let attempts = globals
-        .connect_attempts
-        .or(config.connect_attempts)
-        .unwrap_or(7);
     ConnectOptions {
         chip: globals.chip.named(),
         before: globals.before.0,
-        attempts: u32::try_from(attempts)
+        attempts: u32::try_from(globals.connect_attempts)
             .ok()
             .filter(|attempts| *attempts > 0),
         baud: globals.baud,
         reset: config.reset.clone(),
         hard_reset: config.hard_reset.clone(),
         reset_delay: config.reset_delay,
-        timeouts: config.timeouts,
+        timeouts: config.timeouts(),
         block_attempts: config.write_block_attempts,
         override_vddsdio: globals.override_vddsdio.map(|voltage| voltage.0),
         no_such_reset: match context.mode {

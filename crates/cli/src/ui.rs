@@ -16,6 +16,7 @@ use guru_loader::{
 };
 use serde::Serialize;
 
+use crate::config::Source;
 use crate::error::Error;
 
 pub use escape::escape;
@@ -95,10 +96,12 @@ pub enum Message {
         /// Whether the environment named it.
         from_environment: bool,
     },
-    /// Keys of the configuration file that have no meaning.
+    /// Keys of a configuration file that have no meaning.
     UnknownKeys {
-        /// The keys, sorted.
-        keys: Vec<String>,
+        /// The file.
+        path: PathBuf,
+        /// The keys.
+        keys: Vec<UnknownKey>,
     },
     /// A file that is no configuration file, although it is named like one.
     InvalidConfiguration {
@@ -167,6 +170,18 @@ pub enum Message {
     },
 }
 
+/// A key of a configuration file that has no meaning.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnknownKey {
+    /// The key.
+    pub key: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// The one that is probably meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meant: Option<&'static str>,
+}
+
 /// The addresses of a chip.
 #[derive(Debug, Clone, Serialize)]
 pub struct Addresses {
@@ -226,6 +241,13 @@ pub enum Report {
     Ports {
         /// The ports, the likeliest first.
         ports: Vec<PortLine>,
+        /// Number of those that --port-filter keeps back.
+        filtered_out: usize,
+    },
+    /// `config show`.
+    ConfigShow {
+        /// All settings.
+        settings: Vec<SettingLine>,
     },
     /// `read-flash`.
     ReadFlash {
@@ -290,6 +312,19 @@ impl BoardReport {
     pub fn is_interrupted(&self) -> bool {
         matches!(self.error.as_deref(), Some(Error::Interrupted { .. }))
     }
+}
+
+/// A setting in the list of `config show`.
+#[derive(Debug, Clone)]
+pub struct SettingLine {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value, or several; none when it is not set.
+    pub values: Vec<String>,
+    /// What that means then.
+    pub meaning: Option<&'static str>,
+    /// Where it is from; `None`: it is the default.
+    pub source: Option<Source>,
 }
 
 /// A port in the list of `ports`.

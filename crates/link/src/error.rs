@@ -49,7 +49,7 @@ pub enum LinkError {
     /// The port has no control lines, or the driver refuses to set them.
     #[error("the port cannot set DTR and RTS")]
     NoLines,
-    /// The device, or the network, took no byte for 10 s.
+    /// The device, or the network, took no byte for [`OpenOptions::write_timeout`](crate::OpenOptions).
     #[error("nothing can be written: the device does not take any data")]
     Stalled,
     /// The device went away: unplugged, or the connection was closed.

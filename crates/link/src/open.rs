@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 #[cfg(any(unix, windows))]
 use crate::SerialLink;
 use crate::rfc2217::Rfc2217Link;
@@ -10,14 +12,17 @@ pub struct OpenOptions {
     pub baud: u32,
     /// Ends the link's waits.
     pub cancel: Cancel,
+    /// How long a device may refuse to take any byte before a write fails.
+    pub write_timeout: Duration,
 }
 
 impl Default for OpenOptions {
-    /// 115200 baud, as ROM loaders start with.
+    /// 115200 baud, as ROM loaders start with, and 10 s.
     fn default() -> Self {
         Self {
             baud: 115_200,
             cancel: Cancel::default(),
+            write_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -1,23 +1,27 @@
 use std::time::Duration;
 
-use crate::{Cancel, Instant, LinkError, SystemClock};
+use crate::{Cancel, Instant, LinkError, OpenOptions, SystemClock};
 
-/// The clock and the cancel token of a native link: how long it may wait at a stretch.
+/// The clock, the cancel token and the limit of a native link: how long it may wait at a stretch.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     clock: SystemClock,
     cancel: Cancel,
+    write_timeout: Duration,
 }
 
-/// How long a device may refuse to take any byte before a write fails.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl Pace {
-    pub(crate) fn start(cancel: Cancel) -> Self {
+    pub(crate) fn start(options: &OpenOptions) -> Self {
         Self {
             clock: SystemClock::start(),
-            cancel,
+            cancel: options.cancel.clone(),
+            write_timeout: options.write_timeout,
         }
+    }
+
+    /// When a device that has taken no byte since now has refused for too long.
+    pub(crate) fn write_deadline(&self) -> Instant {
+        self.now() + self.write_timeout
     }
 
     pub(crate) fn now(&self) -> Instant {

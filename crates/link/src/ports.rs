@@ -10,6 +10,7 @@ mod system;
 #[path = "ports/other.rs"]
 mod system;
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ pub fn list() -> Vec<Port> {
     ports
 }
 
-/// Sorts ports; among equals the order stays.
-fn rank(ports: &mut [Port]) {
+/// Sorts ports as [`list`] does; among equals the order stays.
+pub fn rank(ports: &mut [Port]) {
     ports.sort_by_key(|port| {
         let espressif = port.usb.as_ref().is_some_and(|usb| usb.vendor == ESPRESSIF);
         let kind = system::USB_NAMES
@@ -142,41 +143,70 @@ pub struct PortFilter {
 
 /// Why a text is not a port filter.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{filter}' is not a port filter; write vid=0x303A, pid=0x1001, name=TEXT or serial=TEXT")]
+#[error(
+    "{}; write vid=0x303A, pid=0x1001, name=TEXT or serial=TEXT",
+    match problem {
+        PortFilterProblem::Form => format!("'{filter}' is not a port filter"),
+        PortFilterProblem::Key(key) => format!("'{filter}': a port has no '{key}' to filter by"),
+        PortFilterProblem::Id(id) => format!("'{filter}': '{id}' is no USB id of 16 bits"),
+    }
+)]
 pub struct PortFilterError {
     /// The text.
     pub filter: String,
+    /// What is wrong with it.
+    pub problem: PortFilterProblem,
+}
+
+/// What is wrong with a port filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortFilterProblem {
+    /// It is not `key=value`.
+    Form,
+    /// No such key.
+    Key(String),
+    /// A vendor or product id is not a number, or too large.
+    Id(String),
 }
 
 impl PortFilter {
-    /// Adds a filter such as `vid=0x303A`. Ids are decimal, or hexadecimal with `0x`.
+    /// Adds a filter such as `vid=0x303A`. Ids are decimal, or have `0x`, `0o` or `0b` before them;
+    /// keys are in any case. An empty text is part of every name and serial number.
     ///
     /// # Errors
     /// An unknown key, a missing or malformed value.
     pub fn add(&mut self, filter: &str) -> Result<(), PortFilterError> {
-        let error = || PortFilterError {
+        let error = |problem| PortFilterError {
             filter: filter.to_owned(),
+            problem,
         };
-        let (key, value) = filter.split_once('=').ok_or_else(error)?;
+        let (key, value) = filter
+            .split_once('=')
+            .ok_or_else(|| error(PortFilterProblem::Form))?;
+        let key = key.trim().to_ascii_lowercase();
         let value = value.trim();
-        if value.is_empty() {
-            return Err(error());
-        }
-        let id = || -> Result<u16, PortFilterError> {
-            let hex = value
-                .strip_prefix("0x")
-                .or_else(|| value.strip_prefix("0X"));
-            hex.map_or_else(|| value.parse(), |hex| u16::from_str_radix(hex, 16))
-                .map_err(|_| error())
-        };
-        match key.trim() {
+        let id = || id(value).ok_or_else(|| error(PortFilterProblem::Id(value.to_owned())));
+        match &*key {
             "vid" => self.vendors.push(id()?),
             "pid" => self.products.push(id()?),
             "name" => self.names.push(value.to_owned()),
             "serial" => self.serials.push(value.to_owned()),
-            _ => return Err(error()),
+            _ => return Err(error(PortFilterProblem::Key(key))),
         }
         Ok(())
+    }
+
+    /// Adds all that another one has.
+    pub fn extend(&mut self, other: &Self) {
+        self.vendors.extend(&other.vendors);
+        self.products.extend(&other.products);
+        self.names.extend(other.names.iter().cloned());
+        self.serials.extend(other.serials.iter().cloned());
+    }
+
+    /// Whether it lets every port through.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Whether a port is wanted.
@@ -203,6 +233,35 @@ impl FromStr for PortFilter {
         filter.add(text)?;
         Ok(filter)
     }
+}
+
+impl fmt::Display for PortFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vendors = self.vendors.iter().map(|id| format!("vid=0x{id:04x}"));
+        let products = self.products.iter().map(|id| format!("pid=0x{id:04x}"));
+        let names = self.names.iter().map(|part| format!("name={part}"));
+        let serials = self.serials.iter().map(|part| format!("serial={part}"));
+        let all: Vec<_> = vendors
+            .chain(products)
+            .chain(names)
+            .chain(serials)
+            .collect();
+        f.write_str(&all.join(" "))
+    }
+}
+
+/// A USB id, with a prefix that says its base.
+fn id(text: &str) -> Option<u16> {
+    let (digits, radix) = match text.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0x") => (text.get(2..)?, 16),
+        Some("0o") => (text.get(2..)?, 8),
+        Some("0b") => (text.get(2..)?, 2),
+        _ => (text, 10),
+    };
+    if digits.starts_with('+') {
+        return None;
+    }
+    u16::from_str_radix(digits, radix).ok()
 }
 
 /// Whether one of the values fits, or there are none.
@@ -312,19 +371,75 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_filter_is_refused() {
-        for bad in [
-            "",
-            "vid",
-            "vid=",
-            "vid=0xZZ",
-            "vid=65536",
-            "pid=-1",
-            "bus=1",
-            "name=",
+    fn a_malformed_filter_is_refused_and_what_is_wrong_is_said() {
+        use PortFilterProblem::{Form, Id, Key};
+        for (bad, problem) in [
+            ("", Form),
+            ("vid", Form),
+            ("vid=", Id(String::new())),
+            ("vid=0xZZ", Id("0xZZ".to_owned())),
+            ("vid=65536", Id("65536".to_owned())),
+            ("pid=-1", Id("-1".to_owned())),
+            ("pid=+1", Id("+1".to_owned())),
+            ("Bus=1", Key("bus".to_owned())),
         ] {
             let error = bad.parse::<PortFilter>().unwrap_err();
             assert_eq!(error.filter, bad);
+            assert_eq!(error.problem, problem);
+            assert!(error.to_string().contains("vid=0x303A"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_are_written_in_any_base_and_keys_in_any_case() {
+        for text in [
+            "vid=0x303a",
+            "VID = 12346",
+            "vid=0o30072",
+            "Vid=0b11000000111010",
+        ] {
+            let filter: PortFilter = text.parse().unwrap();
+            assert_eq!(filter.vendors, [0x303A], "{text}");
+            assert_eq!(filter.to_string(), "vid=0x303a");
+        }
+    }
+
+    #[test]
+    fn every_combination_of_keys_lets_through_what_has_them_all() {
+        let ports = [
+            port("/dev/ttyACM0", Some((0x303A, 0x1001, "84:F7:03:00:00:01"))),
+            port("/dev/ttyACM1", Some((0x303A, 0x1002, "84:F7:03:00:00:02"))),
+            port("/dev/ttyUSB0", Some((0x10C4, 0xEA60, "0001"))),
+            port("/dev/ttyUSB1", Some((0x1A86, 0x55D4, "0001"))),
+            port("/dev/ttyS0", None),
+        ];
+        for (filters, expected) in [
+            ("", "ACM0 ACM1 USB0 USB1 S0"),
+            ("vid=0x303A", "ACM0 ACM1"),
+            ("vid=0x303A pid=0x1001", "ACM0"),
+            ("pid=0x1001 pid=0xEA60", "ACM0 USB0"),
+            ("vid=0x303A pid=0xEA60", ""),
+            ("name=usb", "USB0 USB1"),
+            ("name=usb vid=0x10C4", "USB0"),
+            ("name=acm name=s0", "ACM0 ACM1 S0"),
+            ("serial=84:f7", "ACM0 ACM1"),
+            ("serial=84:f7 serial=0001", "ACM0 ACM1 USB0 USB1"),
+            ("serial=0001 name=usb vid=0x1a86 pid=0x55d4", "USB1"),
+            ("serial=0001 name=acm", ""),
+            ("name=", "ACM0 ACM1 USB0 USB1 S0"),
+            ("serial=", "ACM0 ACM1 USB0 USB1 S0"),
+            ("vid=0", ""),
+        ] {
+            let mut filter = PortFilter::default();
+            for text in filters.split_whitespace() {
+                filter.add(text).unwrap();
+            }
+            let through: Vec<_> = ports
+                .iter()
+                .filter(|port| filter.matches(port))
+                .map(|port| port.path.trim_start_matches("/dev/tty"))
+                .collect();
+            assert_eq!(through.join(" "), expected, "{filters}");
         }
     }
 }

@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::{Lines, Link, LinkError};
 
 /// A pulse train on DTR and RTS. Its text form is that of the configuration file:
-/// `D0|R1|W0.1|D1|R0|W0.05|D0`, where `U<dtr>,<rts>` sets both at once.
+/// `D0|R1|W0.1|D1|R0|W0.05|D0`, where `U<dtr>,<rts>` sets both at once. Letters are in any case, and
+/// empty steps are passed over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResetSequence(pub Vec<Step>);
 
@@ -138,7 +139,9 @@ impl FromStr for ResetSequence {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.split('|')
-            .map(|step| step.trim().parse())
+            .map(str::trim)
+            .filter(|step| !step.is_empty())
+            .map(str::parse)
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -159,7 +162,7 @@ impl FromStr for Step {
         let mut chars = text.chars();
         let kind = chars.next().ok_or_else(error)?;
         let value = chars.as_str();
-        Ok(match kind {
+        Ok(match kind.to_ascii_uppercase() {
             'D' => Self::Set(Lines::dtr(level(value)?)),
             'R' => Self::Set(Lines::rts(level(value)?)),
             'U' => {
@@ -232,6 +235,13 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_in_any_case_and_empty_steps_are_passed_over() {
+        let sequence: ResetSequence = " d0 | |r1|w.5|u1, 0|".parse().unwrap();
+        assert_eq!(sequence.to_string(), "D0|R1|W0.5|U1,0");
+        assert_eq!("".parse(), Ok(ResetSequence(Vec::new())));
+    }
+
+    #[test]
     fn with_flow_control_nothing_is_released_after_the_chip_has_started() {
         let delay = Duration::from_millis(50);
         let classic = ResetSequence::classic(delay).for_flow_control();
@@ -244,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_malformed_step_is_named() {
-        for bad in ["", "D", "D2", "X1", "U1", "W-1", "Wnan", "D0||R1"] {
+        for bad in ["D", "D2", "X1", "U1", "W-1", "Wnan", "D0,R1"] {
             assert!(bad.parse::<ResetSequence>().is_err(), "{bad:?}");
         }
         let error = "D0|R7".parse::<ResetSequence>().unwrap_err();

@@ -14,7 +14,7 @@ use std::time::Duration;
 #[cfg(windows)]
 use windows as platform;
 
-use crate::pace::{Pace, WRITE_TIMEOUT};
+use crate::pace::Pace;
 use crate::ports::{self, Known, Places};
 use crate::{Capabilities, Instant, Lines, Link, LinkError, OpenOptions, PortInfo};
 
@@ -73,7 +73,7 @@ impl SerialLink {
             port: Some(port),
             info,
             settings,
-            pace: Pace::start(options.cancel.clone()),
+            pace: Pace::start(options),
             places,
         })
     }
@@ -141,13 +141,13 @@ impl Link for SerialLink {
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
-        let mut deadline = self.now() + WRITE_TIMEOUT;
+        let mut deadline = self.pace.write_deadline();
         while !bytes.is_empty() {
             let slice = self.pace.slice(deadline)?;
             let count = self.port()?.write(bytes, slice)?;
             bytes = bytes.get(count..).unwrap_or_default();
             if count > 0 {
-                deadline = self.now() + WRITE_TIMEOUT;
+                deadline = self.pace.write_deadline();
             } else if slice.is_zero() {
                 return Err(LinkError::Stalled);
             }
@@ -157,7 +157,7 @@ impl Link for SerialLink {
 
     async fn set_baud(&mut self, baud: u32) -> Result<(), LinkError> {
         // What was written must go out at the old rate.
-        let deadline = self.now() + WRITE_TIMEOUT;
+        let deadline = self.pace.write_deadline();
         while !self.port()?.is_drained()? {
             let slice = self.pace.slice(deadline)?;
             if slice.is_zero() {
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(link.info().name, bus.path("ttyACM1"));
         assert_eq!(link.info().usb.as_ref().unwrap().product, 2);
         block_on(link.write(b"x")).unwrap();
-        assert_eq!(rom.read(&mut [0; 4], WRITE_TIMEOUT).unwrap(), 1);
+        assert_eq!(rom.read(&mut [0; 4], Duration::from_secs(10)).unwrap(), 1);
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         block_on(link.reopen()).unwrap();
         assert_eq!(link.info().name, bus.path("ttyACM1"));
         block_on(link.write(b"x")).unwrap();
-        assert_eq!(again.read(&mut [0; 4], WRITE_TIMEOUT).unwrap(), 1);
+        assert_eq!(again.read(&mut [0; 4], Duration::from_secs(10)).unwrap(), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::pace::{Pace, WRITE_TIMEOUT};
+use crate::pace::Pace;
 use crate::{HostPort, Instant, LinkError};
 
 /// How long a host may take to answer.
@@ -77,14 +77,14 @@ impl Socket {
     }
 
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), LinkError> {
-        let mut deadline = self.pace.now() + WRITE_TIMEOUT;
+        let mut deadline = self.pace.write_deadline();
         while !bytes.is_empty() {
             let slice = self.pace.slice(deadline)?;
             match self.stream.write(bytes) {
                 Ok(0) => return Err(LinkError::Lost(None)),
                 Ok(count) => {
                     bytes = &bytes[count..];
-                    deadline = self.pace.now() + WRITE_TIMEOUT;
+                    deadline = self.pace.write_deadline();
                 }
                 Err(error) if is_wait(&error) && slice.is_zero() => {
                     return Err(LinkError::Stalled);

@@ -20,7 +20,7 @@ impl TcpLink {
     /// # Errors
     /// [`LinkError::Connect`] if the host cannot be reached within 10 s.
     pub fn open(name: &str, host: &HostPort, options: &OpenOptions) -> Result<Self, LinkError> {
-        let pace = Pace::start(options.cancel.clone());
+        let pace = Pace::start(options);
         Ok(Self {
             socket: Socket::connect(host, name, pace)?,
             host: host.clone(),

@@ -3,7 +3,7 @@ use guru_link::ports;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::port;
+use crate::port_list;
 use crate::ui::{PortLine, Report};
 
 /// Espressif's USB vendor id.
@@ -18,13 +18,16 @@ pub struct Ports {}
 
 impl Ports {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
-        let filter = port::filter(&context.globals.port_filter);
-        let ports = ports::list()
-            .into_iter()
-            .filter(|port| filter.matches(port))
-            .map(line)
-            .collect();
-        context.screen.report(Report::Ports { ports });
+        let globals = &context.globals;
+        let mut ports = port_list::present(globals.port_list.as_deref())?;
+        let all = ports.len();
+        let filter = port_list::filter(&globals.port_filter);
+        ports.retain(|port| filter.matches(port));
+        let filtered_out = all - ports.len();
+        context.screen.report(Report::Ports {
+            ports: ports.into_iter().map(line).collect(),
+            filtered_out,
+        });
         Ok(())
     }
 }

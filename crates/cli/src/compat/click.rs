@@ -82,6 +82,15 @@ impl Parsed {
         self.options.iter().any(|(name, _)| *name == long)
     }
 
+    /// Every value of an option.
+    pub fn values(&self, long: &str) -> Vec<String> {
+        let of_it = self.options.iter().filter(|(name, _)| *name == long);
+        of_it
+            .filter_map(|(_, value)| value.as_ref())
+            .map(|value| value.to_string_lossy().into_owned())
+            .collect()
+    }
+
     /// The last value of an option.
     pub fn value(&self, long: &str) -> Option<String> {
         self.options

@@ -1,18 +1,19 @@
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use guru_loader::{After, Before};
 
 use super::arguments;
 use super::click::{self, Opt, Parsed, Takes};
 use super::commands::{self, COMMANDS, GROUP, NOT_YET};
 use super::screen::{Job, Lines, Screen};
+use super::settings;
 use crate::cmd::Cli;
-use crate::config::{self, Found};
+use crate::config::setting::with_defaults;
+use crate::config::{self, Loaded};
 use crate::context::{Context, Mode, VERSION};
 use crate::error::exit;
 use crate::program;
-use crate::ui::Message;
 
 /// The release whose command line, text and exit codes these are.
 pub const LEVEL: &str = "5.6.0";
@@ -74,10 +75,13 @@ pub fn run(words: Vec<OsString>) -> u8 {
     }
     lines.silent = group.has("--silent");
     lines.print(&format!("esptool v{LEVEL} (guru {VERSION})"));
-    let found = match config::load() {
-        Ok(found) => found,
-        Err(error) => return lines.fatal(&error.to_string()),
-    };
+    let mut loaded = config::load(Mode::Esptool);
+    for remark in loaded.remarks.drain(..) {
+        settings::remark(&mut lines, &remark);
+    }
+    if let Some(error) = loaded.bad.iter().find(|error| !error.can_wait()) {
+        return lines.fatal(&error.to_string());
+    }
     let Some(command) = commands::find(&hyphenated) else {
         debug_assert!(NOT_YET.contains(&hyphenated.as_str()));
         return lines.fatal(&format!(
@@ -99,7 +103,10 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if let Err(Refusal::Fatal(message)) = exclusions(&parsed).and_then(|()| later(&parsed)) {
         return lines.fatal(&message);
     }
-    start(lines, &group, command, &parsed, found)
+    if let Err(message) = settings::port_filter(&group) {
+        return lines.fatal(&message);
+    }
+    start(lines, &group, command, &parsed, loaded)
 }
 
 /// Starts one of our own commands in place of the predecessor's.
@@ -108,9 +115,14 @@ fn start(
     group: &Parsed,
     command: &'static click::Command,
     parsed: &Parsed,
-    found: Found,
+    mut loaded: Loaded,
 ) -> u8 {
-    let cli = match Cli::try_parse_from(translate(group, command, parsed)) {
+    let program = with_defaults(Cli::command(), &loaded.origins);
+    let words = translate(group, command, parsed);
+    let cli = program
+        .try_get_matches_from(words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
         Err(error) => {
             let text = error.to_string();
@@ -119,7 +131,7 @@ fn start(
             return usage(&mut lines, Some(command), message);
         }
     };
-    let sequence = found.config.hard_reset.as_ref().map(ToString::to_string);
+    let sequence = loaded.config.hard_reset.as_ref().map(ToString::to_string);
     let job = Job {
         command: command.name,
         chip_named: cli.globals.chip.named().is_some(),
@@ -150,12 +162,9 @@ fn start(
         sequence,
     };
     let screen = Screen::new(lines, job);
-    let context = Context::new(Mode::Esptool, cli.globals, screen_box(screen));
-    program::run_command(context, cli.command, found)
-}
-
-fn screen_box(screen: Screen) -> Box<dyn crate::ui::Screen> {
-    Box::new(screen)
+    loaded.add_fpga(&cli.globals);
+    let context = Context::new(Mode::Esptool, cli.globals, loaded, Box::new(screen));
+    program::run_command(context, cli.command)
 }
 
 /// Our command line for the predecessor's. Defaults that differ are given.
@@ -177,6 +186,7 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
     for (at, (name, value)) in group.options.iter().enumerate() {
         match (*name, value) {
             ("--stub-version", _) => {}
+            ("--port-filter", _) if group.has("--port") => {}
             _ if overridden(&GROUP, &group.options, at) => {}
             (name, Some(value)) => words.push(joined(name, value)),
             (name, None) => {
@@ -298,7 +308,7 @@ fn group_help() -> String {
         "\nUnder this name the baud rate is 115200, data go as they are and everything is written, \
          unless options say otherwise.\n\nCommands:\n",
     );
-    let program = <Cli as clap::CommandFactory>::command();
+    let program = Cli::command();
     for command in &COMMANDS {
         let about = program
             .find_subcommand(command.name)
@@ -322,7 +332,7 @@ fn command_help(command: &click::Command) -> String {
 
 /// Options with the help of ours of the same name.
 fn options_help(options: &[Opt], command: Option<&str>) -> String {
-    let program = <Cli as clap::CommandFactory>::command();
+    let program = Cli::command();
     let own = command.map_or(Some(&program), |name| program.find_subcommand(name));
     let mut text = String::new();
     for option in options {
@@ -363,42 +373,10 @@ fn own_name(long: &str) -> &str {
     }
 }
 
-/// What the configuration file makes the predecessor say.
-pub(super) fn configuration(lines: &mut Lines, message: &Message) {
-    match message {
-        Message::UnknownKeys { keys } => {
-            let plural = if keys.len() > 1 { "s" } else { "" };
-            lines.warn(&format!(
-                "Ignoring unknown config option{plural}: {}",
-                keys.join(", ")
-            ));
-        }
-        Message::Configuration {
-            path,
-            from_environment,
-        } => {
-            let suffix = if *from_environment {
-                " (set with ESPTOOL_CFGFILE)"
-            } else {
-                ""
-            };
-            lines.print(&format!(
-                "Loaded custom configuration from {}{suffix}",
-                path.display()
-            ));
-        }
-        Message::InvalidConfiguration { path, reason } => {
-            lines.warn(&format!(
-                "Ignoring invalid config file {}: {reason}",
-                path.display()
-            ));
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn words(text: &str) -> Vec<OsString> {
@@ -472,15 +450,7 @@ mod tests {
         translated("write-flash --diff-with a skip -- 0 a 0x1000 b");
         assert_eq!(
             translated("-p a --port-filter vid=1 -p b --port-filter pid=2 --port c flash-id"),
-            [
-                "guru",
-                "--port-filter=vid=1",
-                "--port-filter=pid=2",
-                "--port=c",
-                "--baud=115200",
-                "flash-id",
-                "--"
-            ]
+            ["guru", "--port=c", "--baud=115200", "flash-id", "--"]
         );
         translated("--stub-version 2 --no-stub verify-flash -d -ft nor 0 a");
     }
@@ -492,7 +462,7 @@ mod tests {
                 if without_effect(command.name, option.long) {
                     continue;
                 }
-                let program = <Cli as clap::CommandFactory>::command();
+                let program = Cli::command();
                 let own = program.find_subcommand(command.name).unwrap();
                 assert!(
                     own.get_arguments()

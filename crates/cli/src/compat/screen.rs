@@ -8,7 +8,7 @@ use guru_loader::{
     UsbMode,
 };
 
-use super::{esptool, format};
+use super::{esptool, format, settings};
 use crate::error::Error;
 use crate::ui::{self, Message, Out, Report, Stream, escape};
 
@@ -747,7 +747,7 @@ impl ui::Screen for Screen {
             }
             Message::Note { text } => self.lines.note(text),
             Message::Warning { text } => self.lines.warn(text),
-            configuration => esptool::configuration(&mut self.lines, configuration),
+            _ => {}
         }
     }
 
@@ -875,11 +875,17 @@ fn pairs(lines: &mut Lines, command: &str, message: &str) -> u8 {
     )
 }
 
+/// Why a port was of no use.
+pub fn reason(error: &Error) -> String {
+    fatal("", error)
+}
+
 /// What the predecessor says of an error.
 fn fatal(chip: &str, error: &Error) -> String {
     let Error::Session(error) = error else {
         return match error {
-            Error::NoPort { tried } => format!(
+            Error::Config(error) => settings::misconfigured(error),
+            Error::NoPort { tried, .. } => format!(
                 "Could not connect to an Espressif device on any of the {tried} available serial \
                  ports."
             ),
@@ -1016,7 +1022,7 @@ fn cannot_encrypt(reason: CannotEncrypt) -> String {
 }
 
 /// A connection that failed, in one sentence; also for a port that is one of several.
-pub fn failure(error: &LoaderError) -> String {
+fn failure(error: &LoaderError) -> String {
     let LoaderError::Connect { reason, .. } = error else {
         return chain(error);
     };

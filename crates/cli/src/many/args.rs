@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
@@ -23,11 +21,6 @@ pub struct BoardsArgs {
     /// End after so many boards
     #[arg(long, value_name = "N", requires = "wait", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub count: Option<usize>,
-
-    /// Take the ports of --all and --loop from a file that is read again and again: one a line, and
-    /// behind it a serial number if there is one
-    #[arg(long, value_name = "FILE")]
-    pub port_list: Option<PathBuf>,
 }
 
 /// Which boards are meant.
@@ -58,9 +51,6 @@ impl BoardsArgs {
                 "--all takes every port and --port (or ESPTOOL_PORT) names some; write one of them",
             );
         }
-        if self.port_list.is_some() && !self.all && !self.wait {
-            return usage("--port-list goes with --all or --loop");
-        }
         let which = match (self.wait, self.all, ports.len()) {
             (false, false, 0 | 1) => return Ok(Which::One),
             (false, false, _) => Which::Named,
@@ -69,7 +59,7 @@ impl BoardsArgs {
             (true, ..) => Which::PresentAndArriving,
         };
         let remote = ports.iter().find(|port| port.contains("://"));
-        if let Some(port) = remote.filter(|_| self.wait && self.port_list.is_none()) {
+        if let Some(port) = remote.filter(|_| self.wait && globals.port_list.is_none()) {
             return Err(Error::Usage(format!(
                 "'{port}' is never plugged in; --loop looks for serial ports, and for others in a \
                  file (--port-list)"

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use guru_chip::{ESPRESSIF_VENDOR, MacAddress};
-use guru_link::UsbId;
-use guru_link::ports::{self, Port, PortFilter};
+use guru_link::ports::{Port, PortFilter};
 
 use crate::error::Error;
+use crate::port_list;
 
 /// Listings in which a port must be before it is used: udev sets its rights a moment after it comes.
 const STEADY: u32 = 2;
@@ -30,13 +30,9 @@ impl Source {
     /// # Errors
     /// The file cannot be read.
     pub fn look(&self) -> Result<Vec<Port>, Error> {
-        let mut ports = match &self.list {
-            Some(path) => read(path)?,
-            None => ports::list(),
-        };
+        let mut ports = port_list::present(self.list.as_deref())?;
         // A UART on the board of the computer is meant only by who names it.
-        let any =
-            self.list.is_some() || !self.names.is_empty() || self.filter != PortFilter::default();
+        let any = self.list.is_some() || !self.names.is_empty() || !self.filter.is_empty();
         ports.retain(|port| {
             (any || port.usb.is_some())
                 && self.filter.matches(port)
@@ -50,31 +46,6 @@ impl Source {
 fn is(port: &Port, name: &str) -> bool {
     let real = |path: &str| fs::canonicalize(path).unwrap_or_else(|_| path.into());
     port.path == name || real(&port.path) == real(name)
-}
-
-/// A list of ports: one a line, and a serial number behind it if there is one.
-fn read(path: &Path) -> Result<Vec<Port>, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::PortList {
-        path: path.to_owned(),
-        source,
-    })?;
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    Ok(lines
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let path = words.next()?.to_owned();
-            let usb = words.next().map(|serial| UsbId {
-                vendor: ESPRESSIF_VENDOR,
-                product: 0,
-                serial: Some(serial.to_owned()),
-                name: None,
-                location: None,
-            });
-            Some(Port { path, usb })
-        })
-        .collect())
 }
 
 /// Tells new boards from those that were there before.
@@ -137,6 +108,8 @@ fn own_serial(port: &Port) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use guru_link::UsbId;
+
     use super::*;
 
     fn adapter(path: &str) -> Port {
@@ -207,25 +180,5 @@ mod tests {
             assert!(arrivals.new_in(here.to_vec(), |_| true).is_empty());
         }
         assert!(all(&mut arrivals, &[&here, &here]).concat().is_empty());
-    }
-
-    #[test]
-    fn a_list_of_ports_has_names_serial_numbers_and_comments() {
-        let path = std::env::temp_dir().join(format!("guru-port-list-{}", std::process::id()));
-        fs::write(
-            &path,
-            "# farm\n\nsim://esp32c3\nrfc2217://host:1 84:f7:03:aa:bb:cc\n",
-        )
-        .unwrap();
-        let source = Source {
-            list: Some(path.clone()),
-            filter: PortFilter::default(),
-            names: Vec::new(),
-        };
-        let ports = source.look().unwrap();
-        fs::remove_file(&path).unwrap();
-        assert_eq!(names(&ports), ["sim://esp32c3", "rfc2217://host:1"]);
-        assert_eq!(own_serial(&ports[1]).unwrap(), "84:f7:03:aa:bb:cc");
-        assert!(matches!(source.look(), Err(Error::PortList { .. })));
     }
 }

@@ -2,7 +2,8 @@ use guru_loader::Event;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
-use super::{BoardReport, Message, Out, Report, Screen, Stream, Verbosity};
+use super::{BoardReport, Message, Out, Report, Screen, SettingLine, Stream, Verbosity};
+use crate::config::Source;
 use crate::error::Error;
 
 /// One JSON object a line on standard output: events as they come, the result or the error last.
@@ -136,6 +137,41 @@ impl Serialize for Error {
         fields.serialize_entry("hints", &self.hints())?;
         fields.serialize_entry("exit_code", &self.exit_code())?;
         fields.end()
+    }
+}
+
+impl Serialize for SettingLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = match &self.values[..] {
+            [] => Value::Null,
+            [value] => plain(value),
+            values => values.iter().map(|value| plain(value)).collect(),
+        };
+        let mut fields = serializer.serialize_map(Some(3))?;
+        fields.serialize_entry("name", self.name)?;
+        fields.serialize_entry("value", &value)?;
+        let source = match &self.source {
+            None => json!({ "kind": "default" }),
+            Some(Source::CommandLine) => json!({ "kind": "command-line" }),
+            Some(Source::Environment(variable)) => {
+                json!({ "kind": "environment", "variable": variable })
+            }
+            Some(Source::File { path, line }) => {
+                json!({ "kind": "file", "path": path, "line": line })
+            }
+        };
+        fields.serialize_entry("source", &source)?;
+        fields.end()
+    }
+}
+
+/// A number or a truth value where the text is one.
+fn plain(text: &str) -> Value {
+    let number = || text.parse::<serde_json::Number>().ok();
+    match text {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => number().map_or_else(|| text.into(), Value::Number),
     }
 }
 

@@ -5,7 +5,10 @@ use guru_loader::{DeviceInfo, Event, Leaving, Notice, Progress, Proof, Severity,
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Style;
-use super::{BoardReport, Message, Out, PortLine, Report, Screen, Stream, Verbosity, chip, escape};
+use super::{
+    BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
+    Verbosity, chip, escape,
+};
 use crate::error::{Error, exit};
 
 /// Text for people: a progress bar on a terminal, plain lines elsewhere.
@@ -221,20 +224,67 @@ impl Text {
         }
     }
 
-    fn ports(&mut self, ports: &[PortLine]) {
-        if ports.is_empty() {
-            self.result("There is no serial port.");
+    fn settings(&mut self, settings: &[SettingLine]) {
+        let rows: Vec<[String; 3]> = settings
+            .iter()
+            .map(|setting| {
+                let value = match setting.meaning {
+                    Some(meaning) => format!("({meaning})"),
+                    None => escape(&setting.values.join(", ")).into_owned(),
+                };
+                let source = match &setting.source {
+                    None => "default".to_owned(),
+                    Some(source) => escape(&source.to_string()).into_owned(),
+                };
+                [setting.name.to_owned(), value, source]
+            })
+            .collect();
+        let width = |column: usize| {
+            let widths = rows.iter().map(|row| row[column].chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let (names, values) = (width(0), width(1).min(40));
+        for (setting, [name, value, source]) in settings.iter().zip(&rows) {
+            let style = match setting.source {
+                Some(_) => Style::Strong,
+                None => Style::Dim,
+            };
+            let line = format!("{name:<names$}  {value:<values$}  {source}");
+            let line = self.out.paint(style, &line);
+            self.result(&line);
         }
-        for port in ports {
-            let mut line = escape(&port.name).into_owned();
-            if let Some((vendor, product)) = port.usb {
-                line.push_str(&format!("  {vendor:04x}:{product:04x}"));
+    }
+
+    fn ports(&mut self, ports: &[PortLine], filtered_out: usize) {
+        match (ports.is_empty(), filtered_out) {
+            (false, _) => {}
+            (true, 0) => self.result("There is no serial port."),
+            (true, 1) => self.result("The filter does not let the only serial port through."),
+            (true, count) => {
+                self.result(&format!(
+                    "The filter lets none of the {count} serial ports through."
+                ));
             }
+        }
+        let width = |text: fn(&PortLine) -> Option<&str>| {
+            let widths = ports
+                .iter()
+                .filter_map(text)
+                .map(|text| text.chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let names = width(|port| Some(&port.name));
+        let serials = width(|port| port.serial.as_deref());
+        for port in ports {
+            let mut line = format!("{:<names$}", escape(&port.name));
+            let usb = port
+                .usb
+                .map(|(vendor, product)| format!("{vendor:04x}:{product:04x}"));
+            line.push_str(&format!("  {:<9}", usb.unwrap_or_default()));
+            let serial = port.serial.as_deref().unwrap_or_default();
+            line.push_str(&format!("  {:<serials$}", escape(serial)));
             if let Some(description) = &port.description {
                 line.push_str(&format!("  {}", escape(description)));
-            }
-            if let Some(serial) = &port.serial {
-                line.push_str(&format!("  serial {}", escape(serial)));
             }
             if let Some(baud) = port.safe_baud {
                 line.push_str(&format!("  up to {baud} baud"));
@@ -247,7 +297,7 @@ impl Text {
             } else {
                 Style::Dim
             };
-            let line = self.out.paint(style, &line);
+            let line = self.out.paint(style, line.trim_end());
             self.result(&line);
         }
     }
@@ -468,11 +518,15 @@ impl Screen for Text {
                 let path = path.display().to_string();
                 self.detail(&format!("configuration: {}{from}", escape(&path)));
             }
-            Message::UnknownKeys { keys } => {
-                self.warn(&format!(
-                    "the configuration file has unknown keys: {}",
-                    escape(&keys.join(", "))
-                ));
+            Message::UnknownKeys { path, keys } => {
+                for UnknownKey { key, line, meant } in keys {
+                    let meant = match meant {
+                        Some(meant) => format!("write '{meant}'"),
+                        None => "'guru config show' lists those that there are".to_owned(),
+                    };
+                    let text = format!("{}:{line}: unknown key '{key}'; {meant}", path.display());
+                    self.warn(&escape(&text));
+                }
             }
             Message::InvalidConfiguration { path, reason } => {
                 let path = path.display().to_string();
@@ -567,7 +621,11 @@ impl Screen for Text {
                 self.results(chip::hex_dump(address, &bytes));
             }
             Report::DecodedSfdp(sfdp) => self.results(chip::sfdp(&sfdp)),
-            Report::Ports { ports } => self.ports(&ports),
+            Report::Ports {
+                ports,
+                filtered_out,
+            } => self.ports(&ports, filtered_out),
+            Report::ConfigShow { settings } => self.settings(&settings),
             Report::Version { version } => self.result(version),
             Report::ReadFlash {
                 file: Some(file), ..

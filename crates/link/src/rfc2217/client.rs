@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::com_port::{Control, Notice, PARITY_NONE, Purge, Request, STOP_SIZE_ONE};
 use super::telnet::{Parser, TelnetEvent, TelnetOption, Verb, encode};
-use crate::pace::{Pace, WRITE_TIMEOUT};
+use crate::pace::Pace;
 use crate::socket::Socket;
 use crate::{Capabilities, Instant, Lines, Link, LinkError, OpenOptions, PortInfo, Rfc2217Address};
 
@@ -60,7 +60,7 @@ impl Rfc2217Link {
         address: &Rfc2217Address,
         options: &OpenOptions,
     ) -> Result<Self, LinkError> {
-        let pace = Pace::start(options.cancel.clone());
+        let pace = Pace::start(options);
         let mut link = Self {
             socket: Socket::connect(&address.host, name, pace)?,
             address: address.clone(),
@@ -279,7 +279,7 @@ impl Link for Rfc2217Link {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        let deadline = self.now() + WRITE_TIMEOUT;
+        let deadline = self.socket.pace().write_deadline();
         while self.session.suspended {
             if !self.receive(deadline)? {
                 return Err(LinkError::Stalled);
