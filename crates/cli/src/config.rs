@@ -379,7 +379,7 @@ impl Loaded {
 const FPGA_RESET_DELAY: Duration = Duration::from_secs(7);
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use std::fs;
 
     use super::*;
