@@ -15,19 +15,31 @@ use crate::simulator::{Simulator, Way};
 /// The file of a list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cases {
-    /// The command lines.
-    pub case: Vec<Case>,
+struct Cases {
+    case: Vec<Case>,
+}
+
+/// Reads a list. A command line for several chips is a case for each.
+///
+/// # Errors
+/// The list is not as it should be.
+pub fn cases(text: &str) -> Result<Vec<Case>, Failed> {
+    let list: Cases = toml::from_str(text).map_err(|error| error.to_string())?;
+    Ok(list
+        .case
+        .into_iter()
+        .flat_map(Case::for_each_chip)
+        .collect())
 }
 
 /// A command line and what is there before it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Case {
     /// What is shown by it.
     pub name: String,
     /// Chip that is simulated; `none`: no simulator, the arguments name a port.
-    pub chip: String,
+    chip: Chips,
     /// What follows `--port PORT --no-stub --after no-reset`; over TCP there is nothing to reset with.
     pub args: Vec<String>,
     /// How the simulator is reached.
@@ -51,6 +63,9 @@ pub struct Case {
     /// Files that the command writes.
     #[serde(default)]
     outputs: Vec<String>,
+    /// Whether ours refuses it before it has done all that the reference does until then.
+    #[serde(default)]
+    pub early: bool,
     /// Whether the parsed lines are compared.
     #[serde(default = "yes")]
     pub lines: bool,
@@ -65,6 +80,14 @@ pub struct Case {
     pub neighbours_kept: Option<[usize; 2]>,
 }
 
+/// One chip or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Chips {
+    One(String),
+    Several(Vec<String>),
+}
+
 /// What a flash holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,7 +100,7 @@ pub enum Fill {
 }
 
 /// What a flash holds afterwards.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Contents {
     /// The same everywhere.
@@ -110,6 +133,25 @@ pub struct Ran {
 }
 
 impl Case {
+    fn for_each_chip(self) -> Vec<Self> {
+        let Chips::Several(chips) = &self.chip else {
+            return vec![self];
+        };
+        let one = |chip: &String| Self {
+            name: format!("{} on {chip}", self.name),
+            chip: Chips::One(chip.clone()),
+            ..self.clone()
+        };
+        chips.iter().map(one).collect()
+    }
+
+    fn chip(&self) -> &str {
+        match &self.chip {
+            Chips::One(chip) => chip,
+            Chips::Several(_) => "none",
+        }
+    }
+
     /// Runs it in a folder of its own with a simulator of its own.
     pub fn run(
         &self,
@@ -123,7 +165,7 @@ impl Case {
             input.make(&folder, name)?;
         }
         let args = self.args.iter().map(String::as_str);
-        if self.chip == "none" {
+        if self.chip() == "none" {
             return Ok(Ran {
                 outcome: run(
                     &["--no-stub"].into_iter().chain(args).collect::<Vec<_>>(),
@@ -141,7 +183,7 @@ impl Case {
         let size = self.size.to_string();
         let options = ["--flash-size", &size].map(str::to_owned);
         let options: Vec<String> = options.into_iter().chain(self.sim.clone()).collect();
-        let simulator = Simulator::start(&self.chip, self.way, &flash, &options)?;
+        let simulator = Simulator::start(self.chip(), self.way, &flash, &options)?;
         let port = simulator.port.clone();
         let mut common = vec!["--port", &port, "--no-stub"];
         if !self.args.iter().any(|arg| arg == "--after") {

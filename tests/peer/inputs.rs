@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// How a file is made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Input {
     /// So many bytes without a pattern, from a seed.
@@ -44,7 +44,7 @@ pub enum Input {
 }
 
 /// A firmware image.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ImageInput {
     /// Chip, as on the command line.
@@ -61,7 +61,7 @@ pub struct ImageInput {
 }
 
 /// Bytes at an address.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
     at: u32,

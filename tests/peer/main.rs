@@ -22,7 +22,7 @@ use std::{env, fs};
 use guru_chip::CHIPS;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::case::Cases;
+use crate::case::cases;
 use crate::clients::Reference;
 use crate::javascript::EsptoolJs;
 use crate::simulator::Way;
@@ -60,20 +60,27 @@ fn main() -> ExitCode {
         "every chip has been told to be something",
         identity::all_chips_are_told,
     ));
-    for (cases, test) in [
+    for (group, cases, test) in [
         (
+            "ours and the reference",
             cases(include_str!("cases.toml")),
             same_work::same as fn(&_, &_) -> _,
         ),
         (
+            "with eFuses burnt",
+            cases(include_str!("security.toml")),
+            same_work::same,
+        ),
+        (
+            "ours alone",
             cases(include_str!("reference-cannot.toml")),
             same_work::ours_alone,
         ),
     ] {
         match cases {
-            Ok(cases) => trials.extend(cases.case.into_iter().map(|case| {
+            Ok(cases) => trials.extend(cases.into_iter().map(|case| {
                 trial(
-                    format!("ours and the reference: {}", case.name),
+                    format!("{group}: {}", case.name),
                     Box::new(move |reference| test(&case, reference)),
                 )
             })),
@@ -102,10 +109,6 @@ fn needs<Peer: Send + Sync + 'static>(
         }
         Err(reason) => Ok(Completion::ignored_with(reason)),
     })
-}
-
-fn cases(text: &str) -> Result<Cases, Failed> {
-    toml::from_str(text).map_err(|error| error.to_string().into())
 }
 
 /// An empty folder for a test.

@@ -75,13 +75,28 @@ fn work(
         }
         Err(error) => Err(Error::from(error)),
     };
-    if outcome.as_ref().is_err_and(Error::ends_the_link) {
+    // The predecessor leaves a chip alone whose mode does not have the command.
+    let left_alone = |error: &Error| {
+        context.mode == Mode::Esptool && matches!(error, Error::Session(error) if is_refused(error))
+    };
+    if outcome
+        .as_ref()
+        .is_err_and(|error| error.ends_the_link() || left_alone(error))
+    {
         return outcome;
     }
     let after = context.globals.after.0;
     let left = block_on(device.reset(after, &mut observer(context.screen.as_mut())));
     // What went wrong first counts more.
     outcome.and(left.map(drop).map_err(Error::from))
+}
+
+/// Whether a whole command is impossible in Secure Download Mode.
+fn is_refused(error: &LoaderError) -> bool {
+    matches!(
+        error,
+        LoaderError::SecureDownload(NotInSecureDownload::Doing(_))
+    )
 }
 
 /// The chip's MAC.

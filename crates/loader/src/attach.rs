@@ -378,10 +378,7 @@ impl<L: Link> Session<L> {
         options: &FlashOptions,
         observer: &mut dyn Observer,
     ) -> Result<FlashInfo, Error> {
-        let flash = self.attach(options, observer).await?;
-        let Some(jedec_id) = flash.id else {
-            return Err(NotInSecureDownload::doing("reading the flash's id"));
-        };
+        let jedec_id = self.attached_id(options, observer).await?;
         let id = JedecId(jedec_id);
         let size = id.capacity();
         let tables = &self.chip.flash;

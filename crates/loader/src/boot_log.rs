@@ -33,10 +33,11 @@ impl BootLog {
     /// Why the loader does not answer, as far as the last boot says.
     pub fn verdict(&self) -> ConnectFailure {
         let text = String::from_utf8_lossy(&self.text);
+        let boot = last_boot(&text);
         if SAYS_DISABLED.iter().any(|line| text.contains(line)) {
-            return ConnectFailure::DownloadDisabled;
+            return ConnectFailure::DownloadDisabled(boot.map(|(mode, _)| mode));
         }
-        match last_boot(&text) {
+        match boot {
             Some((_, true)) => ConnectFailure::TxPathDown,
             Some((mode, false)) => ConnectFailure::WrongBootMode(mode),
             None if text.is_empty() => ConnectFailure::Silence,
@@ -88,11 +89,18 @@ mod tests {
 
     #[test]
     fn a_chip_whose_loader_is_disabled_says_so() {
-        for text in [
-            "boot:0x5 (DOWNLOAD(USB/UART0/1))\r\nDownload boot modes disabled\r\n",
-            "boot:0x3 (DOWNLOAD_BOOT)\r\nDownload mode is disabled. Restart with GPIO0 high.\r\n",
+        for (text, mode) in [
+            (
+                "boot:0x5 (DOWNLOAD(USB/UART0/1))\r\nDownload boot modes disabled\r\n",
+                Some(0x5),
+            ),
+            (
+                "boot:0x3 (DOWNLOAD_BOOT)\r\nDownload mode is disabled. Restart with GPIO0 high.\r\n",
+                Some(0x3),
+            ),
+            ("les disabled\r\nDownload boot modes disabled\r\n", None),
         ] {
-            assert_eq!(verdict(text), ConnectFailure::DownloadDisabled);
+            assert_eq!(verdict(text), ConnectFailure::DownloadDisabled(mode));
         }
     }
 

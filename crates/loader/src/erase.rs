@@ -109,7 +109,9 @@ impl<L: Link> Session<L> {
     ) -> Result<(), Error> {
         let unknown = !matches!(options.size, FlashSizeOption::Set(_));
         if self.device.secure_download && unknown {
-            return Err(NotInSecureDownload::DetectSize.into());
+            return Err(NotInSecureDownload::doing(
+                "erasing all of the flash without --flash-size",
+            ));
         }
         if !force {
             self.guard_erase(None).await?;

@@ -207,8 +207,9 @@ pub enum ConnectFailure {
     Garbage,
     /// The boot log shows that the chip did not enter its loader.
     WrongBootMode(u32),
-    /// The boot log says that eFuse keeps the chip from its loader.
-    DownloadDisabled,
+    /// The boot log says that eFuse keeps the chip from its loader; with the boot mode, where it was
+    /// heard.
+    DownloadDisabled(Option<u32>),
     /// The boot log shows the loader, but nothing that is sent over the chip's own USB is heard.
     UsbDownloadDisabled,
     /// The boot log shows the loader, but it does not answer: nothing reaches the chip.
@@ -228,7 +229,7 @@ impl std::fmt::Display for ConnectFailure {
                 f,
                 "wrong boot mode detected (0x{mode:x}): the chip needs to be in download mode"
             ),
-            Self::DownloadDisabled => f.write_str(
+            Self::DownloadDisabled(_) => f.write_str(
                 "its eFuses disable download mode: this chip can be flashed by its own firmware only",
             ),
             Self::UsbDownloadDisabled => f.write_str(
@@ -276,7 +277,7 @@ impl Error {
             Self::Link(LinkError::BadAddress { .. }) => ErrorKind::Usage,
             Self::Link(_) => ErrorKind::Port,
             Self::Connect {
-                reason: ConnectFailure::DownloadDisabled,
+                reason: ConnectFailure::DownloadDisabled(_),
                 ..
             } => ErrorKind::Forbidden,
             Self::Connect { .. }
@@ -321,7 +322,7 @@ impl Error {
                 ConnectFailure::Garbage => "connect.garbage",
                 ConnectFailure::WrongBootMode(_) => "connect.wrong-boot-mode",
                 ConnectFailure::TxPathDown => "connect.tx-path-down",
-                ConnectFailure::DownloadDisabled => "connect.download-disabled",
+                ConnectFailure::DownloadDisabled(_) => "connect.download-disabled",
                 ConnectFailure::UsbDownloadDisabled => "connect.usb-download-disabled",
                 ConnectFailure::NoSyncReply => "connect.no-sync-reply",
                 ConnectFailure::StubRunning => "connect.stub-running",

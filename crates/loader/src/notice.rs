@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::CannotEncrypt;
+
 /// Something that a person should know, without being an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "notice", rename_all = "kebab-case")]
@@ -81,6 +83,11 @@ pub enum Notice {
     },
     /// Flash encryption is on, and files are written as they are.
     PlainOnEncrypted,
+    /// What is written encrypted may never be readable, and is written all the same.
+    EncryptsDespite {
+        /// What is not as it should be.
+        reason: CannotEncrypt,
+    },
     /// Flash encryption is on, and flash is read as it is.
     ReadsEncrypted,
     /// Security features are on, so the image header is left alone.
@@ -226,6 +233,7 @@ impl Notice {
         match self {
             Self::NotReset { .. }
             | Self::PlainOnEncrypted
+            | Self::EncryptsDespite { .. }
             | Self::UnexpectedChip { .. }
             | Self::OddCrystal { .. }
             | Self::FlashNotConnected { .. }
@@ -340,6 +348,9 @@ impl fmt::Display for Notice {
                 "flash encryption is on: what is written without --encrypt must be encrypted already, \
                  or the chip cannot use it",
             ),
+            Self::EncryptsDespite { reason } => {
+                write!(f, "{reason}: what is written encrypted may never be readable")
+            }
             Self::ReadsEncrypted => f.write_str(
                 "flash encryption is on: the flash is read as it is, and what is encrypted stays so",
             ),

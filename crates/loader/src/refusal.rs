@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// A step that would break a device; `--force` overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
@@ -13,11 +15,10 @@ pub enum Guard {
     PlainInSecureDownload,
     /// A write of plain text under flash encryption, where the loader may not encrypt.
     PlainInReleaseMode,
+    /// An erase below 0x2000 where the Key Manager holds the key of the flash encryption.
+    EraseKeyManager,
     /// An erase under flash encryption.
-    EraseEncrypted {
-        /// It takes what the Key Manager needs to recover its keys.
-        key_manager: bool,
-    },
+    EraseEncrypted,
     /// An erase under secure boot.
     EraseSecureBoot,
 }
@@ -38,20 +39,19 @@ impl fmt::Display for Guard {
             Self::PlainInReleaseMode => {
                 "flash encryption is on and the loader may not encrypt: plain text would not boot"
             }
-            Self::EraseEncrypted { key_manager: false } => {
-                "flash encryption is on: an erased device may not boot again"
+            Self::EraseKeyManager => {
+                "flash encryption uses the Key Manager: without what recovers its keys, in 0x0 to \
+                 0x2000, the device does not boot again"
             }
-            Self::EraseEncrypted { key_manager: true } => {
-                "flash encryption is on: an erased device may not boot again, and the Key Manager's \
-                 recovery data would be lost"
-            }
+            Self::EraseEncrypted => "flash encryption is on: an erased device may not boot again",
             Self::EraseSecureBoot => "secure boot is on: an erased device may not boot again",
         })
     }
 }
 
 /// Why a chip cannot encrypt what it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CannotEncrypt {
     /// It has no flash encryption (ESP8266).
     NoEncryption {

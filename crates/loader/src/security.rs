@@ -2,7 +2,7 @@
 
 use guru_link::Link;
 
-use crate::{CannotEncrypt, Error, Guard, Session};
+use crate::{CannotEncrypt, Error, Event, Guard, Notice, Observer, Session};
 
 /// Below this the bootloader of Secure Boot V1 lies, whose digest only the chip knows.
 const SECURE_BOOT_V1_END: u32 = 0x8000;
@@ -40,21 +40,13 @@ impl<L: Link> Session<L> {
         Ok(self.learn(|words| bits.read(words)).await? != 0)
     }
 
-    /// Refuses a write that would break a device; `all` are flash addresses,
-    /// `has_plain` says whether anything goes as it is.
-    pub(crate) async fn guard_write(
-        &mut self,
-        all: impl Iterator<Item = u32>,
-        has_plain: bool,
-    ) -> Result<(), Error> {
+    /// Refuses a write, encrypted or not, over what the chip cannot boot without; `lowest` is the
+    /// lowest address in flash.
+    pub(crate) async fn guard_addresses(&mut self, lowest: u32) -> Result<(), Error> {
         if self.device.secure_download {
-            if has_plain && self.flash_encryption().await? {
-                return Err(Error::Guarded(Guard::PlainInSecureDownload));
-            }
             return Ok(());
         }
         let security = &self.chip.security;
-        let lowest = all.min().unwrap_or(u32::MAX);
         if lowest < SECURE_BOOT_V1_END
             && self
                 .learn(|words| security.secure_boot_v1_on(words))
@@ -62,19 +54,28 @@ impl<L: Link> Session<L> {
         {
             return Err(Error::Guarded(Guard::SecureBootV1));
         }
+        if lowest < KEY_MANAGER_END && self.flash_encryption().await? && self.key_manager().await? {
+            return Err(Error::Guarded(Guard::KeyManager));
+        }
+        Ok(())
+    }
+
+    /// Refuses a write of plain text that the chip could not boot; says so where it may be wrong.
+    pub(crate) async fn guard_plain(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
         if !self.flash_encryption().await? {
             return Ok(());
         }
-        if lowest < KEY_MANAGER_END && self.key_manager().await? {
-            return Err(Error::Guarded(Guard::KeyManager));
+        if self.device.secure_download {
+            return Err(Error::Guarded(Guard::PlainInSecureDownload));
         }
-        if has_plain
-            && self
-                .learn(|words| security.manual_encrypt_forbidden(words))
-                .await?
+        let security = &self.chip.security;
+        if self
+            .learn(|words| security.manual_encrypt_forbidden(words))
+            .await?
         {
             return Err(Error::Guarded(Guard::PlainInReleaseMode));
         }
+        observer.event(Event::Notice(Notice::PlainOnEncrypted));
         Ok(())
     }
 
@@ -82,10 +83,13 @@ impl<L: Link> Session<L> {
     /// chip.
     pub(crate) async fn guard_erase(&mut self, start: Option<u32>) -> Result<(), Error> {
         if self.flash_encryption().await? {
-            let key_manager = start.is_none_or(|start| start < KEY_MANAGER_END)
-                && !self.device.secure_download
-                && self.key_manager().await?;
-            return Err(Error::Guarded(Guard::EraseEncrypted { key_manager }));
+            let low = start.is_some_and(|start| start < KEY_MANAGER_END);
+            let guard = if low && !self.device.secure_download && self.key_manager().await? {
+                Guard::EraseKeyManager
+            } else {
+                Guard::EraseEncrypted
+            };
+            return Err(Error::Guarded(guard));
         }
         if self.secure_boot().await? {
             return Err(Error::Guarded(Guard::EraseSecureBoot));
@@ -93,51 +97,55 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
-    /// Refuses an encrypted write that the chip cannot make. `careless` skips what
-    /// `--ignore-flash-enc-efuse` skips.
+    /// Refuses an encrypted write that the chip cannot make; `careless` says what is not as it should
+    /// be, where that can be tried all the same.
     pub(crate) async fn check_encrypted_write(
         &mut self,
         mut addresses: impl Iterator<Item = u32>,
         careless: bool,
+        observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let impossible = |reason| Err(Error::CannotEncrypt(reason));
         let chip = self.chip.name;
         if self.chip.rom.begin_words < 5 {
-            return impossible(if self.chip.image.chip_id.is_none() {
+            return Err(Error::CannotEncrypt(if self.chip.image.chip_id.is_none() {
                 CannotEncrypt::NoEncryption { chip }
             } else {
                 CannotEncrypt::Rom { chip }
-            });
-        }
-        let align = self.chip.flash.encrypted_align;
-        let unaligned = addresses.find(|address| address % align != 0);
-        if let Some(address) = unaligned.filter(|_| !careless) {
-            return impossible(CannotEncrypt::Unaligned { address, align });
-        }
-        if self.device.secure_download {
-            return Ok(());
+            }));
         }
         let security = &self.chip.security;
-        if self
-            .learn(|words| security.manual_encrypt_forbidden(words))
-            .await?
+        let readable = !self.device.secure_download;
+        if readable
+            && self
+                .learn(|words| security.manual_encrypt_forbidden(words))
+                .await?
         {
-            return impossible(CannotEncrypt::Forbidden);
+            return Err(Error::CannotEncrypt(CannotEncrypt::Forbidden));
         }
-        if careless {
-            return Ok(());
-        }
-        if let Some(block) = &security.crypt_block {
+        let mut doubtful = |reason| {
+            if careless {
+                observer.event(Event::Notice(Notice::EncryptsDespite { reason }));
+                Ok(())
+            } else {
+                Err(Error::CannotEncrypt(reason))
+            }
+        };
+        if let Some(block) = security.crypt_block.as_ref().filter(|_| readable) {
             let config = self.learn(|words| block.crypt_config(words)).await?;
             if let Some(config) = config.filter(|config| *config != FULL_CRYPT_CONFIG) {
-                return impossible(CannotEncrypt::CryptConfig(config));
+                doubtful(CannotEncrypt::CryptConfig(config))?;
             }
         }
-        if !self
-            .learn(|words| security.has_encryption_key(words))
-            .await?
+        if readable
+            && !self
+                .learn(|words| security.has_encryption_key(words))
+                .await?
         {
-            return impossible(CannotEncrypt::NoKey);
+            doubtful(CannotEncrypt::NoKey)?;
+        }
+        let align = self.chip.flash.encrypted_align;
+        if let Some(address) = addresses.find(|address| address % align != 0) {
+            doubtful(CannotEncrypt::Unaligned { address, align })?;
         }
         Ok(())
     }

@@ -168,20 +168,20 @@ impl<L: Link> Session<L> {
         request: &WriteRequest,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let files = || request.files.iter();
-        let has_plain = files().any(|file| !file.encrypt);
-        if !request.force {
-            let all = files().map(|file| file.address);
-            self.guard_write(all, has_plain).await?;
-            if has_plain && !self.device.secure_download && self.flash_encryption().await? {
-                observer.event(Event::Notice(Notice::PlainOnEncrypted));
-            }
+        let (encrypted, plain): (Vec<_>, Vec<_>) =
+            request.files.iter().partition(|file| file.encrypt);
+        let lowest = request.files.iter().map(|file| file.address).min();
+        if let Some(lowest) = lowest.filter(|_| !request.force) {
+            self.guard_addresses(lowest).await?;
         }
-        if files().any(|file| file.encrypt) {
-            let encrypted = files().filter(|file| file.encrypt);
-            let encrypted = encrypted.map(|file| file.address);
-            self.check_encrypted_write(encrypted, request.ignore_encryption_efuse)
+        if !encrypted.is_empty() {
+            let addresses = encrypted.iter().map(|file| file.address);
+            let careless = request.ignore_encryption_efuse;
+            self.check_encrypted_write(addresses, careless, observer)
                 .await?;
+        }
+        if !plain.is_empty() && !request.force {
+            self.guard_plain(observer).await?;
         }
         Ok(())
     }

@@ -20,12 +20,12 @@ pub struct ChipId {
 impl ChipId {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         many::with_devices(context, &self.boards, |device, observer| {
+            let mac = session::mac(device)?;
             let chip_id = block_on(device.chip_id())?;
             if chip_id.is_none() {
                 let chip = device.chip().name;
                 observer.event(Event::Notice(Notice::NoChipId { chip }));
             }
-            let mac = session::mac(device)?;
             Ok(Report::ChipId { chip_id, mac })
         })
     }

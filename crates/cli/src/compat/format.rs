@@ -37,7 +37,7 @@ pub fn security(report: &SecurityReport) -> Vec<String> {
             lines.push("Secure Boot Key Revocation Status:\n".to_owned());
         }
         for key in &report.revoked_keys {
-            lines.push(format!("\tSecure Boot Key{key} is Revoked\n"));
+            lines.push(format!("        Secure Boot Key{key} is Revoked\n"));
         }
     }
     lines.push(format!(

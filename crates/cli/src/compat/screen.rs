@@ -142,8 +142,6 @@ pub struct Screen {
     configured: bool,
     /// Name of the chip.
     chip: &'static str,
-    /// It is in Secure Download Mode.
-    secure_download: bool,
 }
 
 impl Screen {
@@ -160,7 +158,6 @@ impl Screen {
             size: None,
             configured: false,
             chip: "chip",
-            secure_download: false,
         }
     }
 
@@ -180,7 +177,6 @@ impl Screen {
             escape(&device.port)
         ));
         self.chip = device.chip;
-        self.secure_download = device.secure_download;
         if device.secure_download {
             let value = format!("{} in Secure Download Mode", device.chip);
             self.property("Chip type", &value);
@@ -309,10 +305,28 @@ impl Screen {
         }
     }
 
+    /// What is not as it should be for an encrypted write.
+    fn doubt(&mut self, reason: CannotEncrypt) {
+        match reason {
+            CannotEncrypt::CryptConfig(config) => self
+                .lines
+                .print(&format!("Unexpected FLASH_CRYPT_CONFIG value: {config:#x}")),
+            CannotEncrypt::NoKey => self.lines.print("Flash encryption key is not programmed."),
+            CannotEncrypt::Unaligned { address, align } => self.lines.warn(&format!(
+                "{address:#x} is not {align} byte aligned, can't flash encrypted."
+            )),
+            // The error says it.
+            CannotEncrypt::NoEncryption { .. }
+            | CannotEncrypt::Rom { .. }
+            | CannotEncrypt::Forbidden => {}
+        }
+    }
+
     fn notice(&mut self, notice: &Notice) {
         match notice {
             // Shown by our own `device`.
             Notice::NoStub | Notice::SecureDownload => {}
+            Notice::EncryptsDespite { reason } => self.doubt(*reason),
             // It says nothing of these.
             Notice::PlainOnEncrypted | Notice::ReadsEncrypted => {}
             // Nobody minds these.
@@ -833,16 +847,16 @@ impl ui::Screen for Screen {
                     escape(&chain(error))
                 ));
             }
-            Error::Session(
-                LoaderError::NotPossible(_)
-                | LoaderError::SecureDownload(NotInSecureDownload::Doing(_)),
-            ) if self.secure_download => {
+            Error::Session(LoaderError::SecureDownload(NotInSecureDownload::Doing(_))) => {
                 self.lines.fatal(&format!(
                     "The '{}' command is not available in Secure Download Mode.",
                     self.job.command
                 ));
             }
             error => {
+                if let Error::Session(LoaderError::CannotEncrypt(reason)) = error {
+                    self.doubt(*reason);
+                }
                 let text = fatal(self.chip, error);
                 self.lines.fatal(&text);
             }
@@ -991,7 +1005,12 @@ fn guarded(guard: Guard) -> &'static str {
              encrypted appropriately before flashing.\nFlashing plaintext data may brick your \
              device! Use the force argument to override the warning."
         }
-        Guard::EraseEncrypted { key_manager: _ } | Guard::EraseSecureBoot => {
+        Guard::EraseKeyManager => {
+            "Flash encryption with Key Manager detected, erasing flash region 0x0-0x2000 is disabled \
+             to protect key recovery info. Use the force argument to override, please use with \
+             caution, otherwise it may brick your device!"
+        }
+        Guard::EraseEncrypted | Guard::EraseSecureBoot => {
             "Active security features detected, erasing flash is disabled as a safety measure. Use \
              the force argument to override, please use with caution, otherwise it may brick your \
              device!"
@@ -1028,16 +1047,13 @@ fn failure(error: &LoaderError) -> String {
     };
     let reason = match reason {
         ConnectFailure::Silence => "No serial data received.".to_owned(),
-        ConnectFailure::Garbage => {
+        ConnectFailure::Garbage | ConnectFailure::DownloadDisabled(None) => {
             "Invalid head of packet: Possible serial noise or corruption.".to_owned()
         }
-        ConnectFailure::WrongBootMode(mode) => {
+        // The predecessor looks at no more than the boot mode.
+        ConnectFailure::WrongBootMode(mode) | ConnectFailure::DownloadDisabled(Some(mode)) => {
             format!("Wrong boot mode detected ({mode:#x})! The chip needs to be in download mode.")
         }
-        // The predecessor looks at no more than the boot mode.
-        ConnectFailure::DownloadDisabled => "Wrong boot mode detected! The chip's eFuses disable \
-                                             download mode."
-            .to_owned(),
         ConnectFailure::TxPathDown | ConnectFailure::UsbDownloadDisabled => {
             "Download mode successfully detected, but getting no sync \
                                        reply: The serial TX path seems to be down."
