@@ -1,5 +1,7 @@
 //! The lines of output that other programs parse, without what differs from run to run.
 
+use crate::process::Outcome;
+
 /// Beginnings of lines that build systems, IDEs and test frameworks look for.
 const PARSED: &[&str] = &[
     "esptool v",
@@ -56,6 +58,14 @@ const PARSED: &[&str] = &[
     "A fatal error occurred: ",
     "Failed to connect to ",
     "   0x",
+    "Writing '",
+    "Comparing flash contents ",
+    "'",
+    "Changed data sectors ",
+    "Reflashing ",
+    "No changed sectors ",
+    "NOTE: Verification failed after fast reflash ",
+    "NOTE: Data not found ",
 ];
 
 /// Picks the parsed lines out of what a client said on standard output, in their order. Progress
@@ -77,6 +87,35 @@ pub fn fatal_error(stderr: &str) -> Option<String> {
     ))
 }
 
+/// The mistake in the command line that standard error tells, be it in a frame or not.
+pub fn usage_error(stderr: &str) -> Option<String> {
+    let plain = stderr.lines().find_map(|line| line.strip_prefix("Error: "));
+    let framed = || {
+        let lines = stderr
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix('│'));
+        let words: Vec<_> = lines
+            .flat_map(|line| line.trim_end_matches('│').split_whitespace())
+            .collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    };
+    plain.map(str::to_owned).or_else(framed)
+}
+
+/// What is told of options, wherever in the output that is: older names that were used, and what
+/// has no effect.
+pub fn about_options(outcome: &Outcome) -> Vec<&str> {
+    const ABOUT: [&str; 3] = [
+        "WARNING: Deprecated: ",
+        "NOTE: Fast reflashing ",
+        "NOTE: Skipping flashing ",
+    ];
+    let lines = outcome.stderr.lines().chain(outcome.stdout.lines());
+    lines
+        .filter(|line| ABOUT.iter().any(|begin| line.starts_with(begin)))
+        .collect()
+}
+
 /// What differs from run to run is replaced: times, rates, ports. Behind `Connecting...` stand
 /// dots and notes, as many as it took; our own version stands behind the reference's.
 fn normalised(line: &str) -> String {
@@ -96,6 +135,9 @@ fn normalised(line: &str) -> String {
         };
         words.push(if before == "in" && number(word) {
             "T".to_owned()
+        } else if word.starts_with("'/tmp/") || word.ends_with(".hex'") {
+            // The reference names temporary files in place of Intel HEX.
+            "'HEX'".to_owned()
         } else if word.contains("://") {
             "PORT".to_owned()
         } else {

@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 
 use crate::case::{Case, Contents, Fill, same_bytes};
 use crate::clients::{Reference, run_ours};
-use crate::lines::{fatal_error, parsed_lines};
+use crate::lines::{about_options, fatal_error, parsed_lines, usage_error};
 
 /// `cases.toml`: both do the same.
 pub fn same(case: &Case, reference: &Reference) -> Result<(), Failed> {
@@ -34,6 +34,15 @@ pub fn same(case: &Case, reference: &Reference) -> Result<(), Failed> {
     let theirs_says = fatal_error(&theirs.outcome.stderr);
     if ours_says.is_some() != theirs_says.is_some() || case.error && ours_says != theirs_says {
         return Err(failed("the fatal errors differ"));
+    }
+    let ours_says = usage_error(&ours.outcome.stderr);
+    let theirs_says = usage_error(&theirs.outcome.stderr);
+    if ours_says.is_some() != theirs_says.is_some() || case.error && ours_says != theirs_says {
+        let text = format!("{theirs_says:?} became {ours_says:?}");
+        return Err(failed(&format!("the mistakes told differ: {text}")));
+    }
+    if about_options(&ours.outcome) != about_options(&theirs.outcome) {
+        return Err(failed("what is told of options differs"));
     }
     if case.lines {
         let expected = parsed_lines(&theirs.outcome.stdout);

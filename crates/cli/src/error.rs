@@ -41,6 +41,14 @@ pub enum Error {
     /// A file that is to be written or compared.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
+    /// What is wrong with the value of an option.
+    #[error("{option}: {error}")]
+    InOption {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        error: Box<Error>,
+    },
     /// The last word of a list of addresses and files has no partner.
     #[error(
         "'{word}' has no partner; write pairs of an address and a file: 0x0 boot.bin 0x10000 app.bin"
@@ -240,6 +248,14 @@ impl Kind {
 }
 
 impl Error {
+    /// The same, for the value of an option.
+    pub fn in_option(self, option: &'static str) -> Self {
+        Self::InOption {
+            option,
+            error: Box::new(self),
+        }
+    }
+
     /// The exit code of the program `guru`.
     pub fn exit_code(&self) -> u8 {
         let code = self.kind().exit_code();
@@ -252,6 +268,7 @@ impl Error {
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
         match self {
+            Self::InOption { error, .. } => error.kind(),
             Self::Usage(_)
             | Self::NoPartner { .. }
             | Self::BadAddress { .. }
@@ -286,6 +303,9 @@ impl Error {
 
     /// What lies behind it, the nearest cause first.
     pub fn causes(&self) -> Vec<String> {
+        if let Self::InOption { error, .. } = self {
+            return error.causes();
+        }
         let mut causes = Vec::new();
         let mut shown = self.to_string();
         let mut next = self.source();
@@ -304,6 +324,7 @@ impl Error {
     /// What to do about it.
     pub fn hints(&self) -> Vec<String> {
         let own = match self {
+            Self::InOption { error, .. } => return error.hints(),
             Self::NoPort { there, .. } if !there.is_empty() => None,
             Self::NoPort { tried: 0, .. } => {
                 Some("connect a board, name a port with --port, or use --port sim://esp32c3")

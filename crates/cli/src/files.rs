@@ -39,31 +39,38 @@ pub fn open(arguments: &[OsString], encrypt: bool) -> Result<Vec<FilePart>, Erro
 }
 
 /// Gives each part what is believed to be in its place: files, or `skip`, in the parts' order. A
-/// HEX file stands for as many parts as it has runs.
+/// HEX file stands for as many parts as it has runs. How many files there are beyond the parts.
 ///
 /// # Errors
-/// A file that cannot be read.
-pub fn compare(parts: &mut [FilePart], arguments: &[OsString]) -> Result<(), Error> {
+/// A file that cannot be read, or that is named `skip`.
+pub fn compare(parts: &mut [FilePart], arguments: &[OsString]) -> Result<usize, Error> {
     let mut parts = parts.iter_mut();
+    let mut surplus = 0;
     for argument in arguments {
+        let first = parts.next();
+        if first.is_none() {
+            surplus += 1;
+        }
         if argument.eq_ignore_ascii_case("skip") {
             if Path::new(argument).exists() {
                 return Err(Error::Usage(format!(
-                    "there is a file named '{}', which also stands for none with --diff-with; \
-                     rename it",
+                    "there is a file named '{}', which stands for none here; rename it",
                     argument.to_string_lossy()
                 )));
             }
-            parts.next();
             continue;
         }
-        for previous in Firmware::open(Path::new(argument))?.parts {
+        let mut runs = Firmware::open(Path::new(argument))?.parts.into_iter();
+        if let (Some(part), Some(run)) = (first, runs.next()) {
+            part.previous = Some(run.contents);
+        }
+        for run in runs {
             if let Some(part) = parts.next() {
-                part.previous = Some(previous.contents);
+                part.previous = Some(run.contents);
             }
         }
     }
-    Ok(())
+    Ok(surplus)
 }
 
 /// Checks that files fit beside each other and into the flash, by what the command line tells.

@@ -68,6 +68,33 @@ pub enum Event {
         /// Number of files in this job.
         files: usize,
     },
+    /// A file was compared with what is believed to be in flash (`--diff-with`).
+    Compared {
+        /// Sectors that differ.
+        changed: u32,
+        /// Sectors of the file.
+        sectors: u32,
+        /// Whether it is believed without asking the flash (`--trust-flash-content`).
+        trusted: bool,
+    },
+    /// The turn of sectors that follow each other and differ from what is believed to be in flash.
+    RunBegins {
+        /// First byte.
+        address: u32,
+        /// How many there are.
+        sectors: u32,
+    },
+    /// Such sectors were written. [`Event::Wrote`] comes when all were.
+    RunWritten {
+        /// First byte.
+        address: u32,
+        /// How many there are.
+        sectors: u32,
+        /// Bytes sent, if the data went compressed.
+        compressed: Option<u64>,
+        /// Time by the link's clock.
+        elapsed: Duration,
+    },
     /// The range that a file's write erases.
     EraseRange {
         /// First byte, sector-aligned.

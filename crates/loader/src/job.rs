@@ -77,6 +77,21 @@ impl Target {
     pub fn range(&self) -> Range<u32> {
         self.placed().range()
     }
+
+    /// Streams that follow each other without a gap, together.
+    pub fn runs(&self) -> impl Iterator<Item = &[Planned]> {
+        self.streams
+            .chunk_by(|one, next| one.stream.range.end == next.stream.range.start)
+    }
+}
+
+/// Flash addresses of streams that follow each other.
+pub(crate) fn range_of(run: &[Planned]) -> Range<u32> {
+    match run {
+        [first, .., last] => first.stream.range.start..last.stream.range.end,
+        [only] => only.stream.range.clone(),
+        [] => 0..0,
+    }
 }
 
 /// What can be refused before any port is opened: files that overlap or leave the address space.
@@ -225,6 +240,19 @@ impl Prepared {
             compressor: Compressor::start(work, boards),
         })
     }
+
+    /// One file as it is written when flash does not hold what it was believed to.
+    pub fn without_belief(&self, file: &FilePart, compress: Compress) -> Result<Self, Error> {
+        let request = WriteRequest {
+            files: vec![FilePart {
+                previous: None,
+                ..file.clone()
+            }],
+            compress,
+            ..WriteRequest::default()
+        };
+        Self::new(self.chip, &request, self.parameters, Boards::One)
+    }
 }
 
 impl Target {
@@ -252,8 +280,8 @@ impl Target {
         let length = file.contents.len();
         let (contents, outcome) = prepare(file.contents.clone())?;
         let previous = match &file.previous {
-            Some(previous) => Some(prepare(previous.clone())?.0),
-            None => None,
+            Some(previous) if !file.encrypt => Some(prepare(previous.clone())?.0),
+            _ => None,
         };
         let start = sector_floor(file.address);
         let mut target = Self {
@@ -297,26 +325,17 @@ impl Target {
     /// Ranges to write: all, or the sectors that differ from what is believed to be there.
     fn changed(&self) -> Result<Vec<Range<u32>>, Error> {
         let whole = self.range();
-        let Some(previous) = self.previous.as_ref().filter(|_| !self.encrypt) else {
+        let Some(previous) = &self.previous else {
             return Ok(vec![whole]);
         };
         let mut changed: Vec<Range<u32>> = Vec::new();
-        let mut new = vec![0; SECTOR as usize];
-        let mut old = vec![0; SECTOR as usize];
         for start in whole.clone().step_by(SECTOR as usize) {
+            let at = start - self.start;
+            // What lies behind either end counts as erased: that is how a sector is written.
+            let new = sector_at(&self.contents, at)?;
+            let old = sector_at(previous, at)?;
             let end = whole.end.min(start + SECTOR);
-            let inside = self.placed().inside(&(start..end));
-            let length = inside.len();
-            self.contents.read_at(inside.start, &mut new[..length])?;
-            old.fill(0xFF);
-            let known = previous
-                .len()
-                .saturating_sub(inside.start)
-                .min(length as u32);
-            if known > 0 {
-                previous.read_at(inside.start, &mut old[..known as usize])?;
-            }
-            if new[..length] != old[..length] {
+            if new != old {
                 match changed.last_mut() {
                     Some(last) if last.end == start => last.end = end,
                     _ => changed.push(start..end),
@@ -325,4 +344,14 @@ impl Target {
         }
         Ok(changed)
     }
+}
+
+/// A sector of contents from an offset on, erased beyond their end.
+fn sector_at(contents: &Contents, offset: u32) -> Result<[u8; SECTOR as usize], Error> {
+    let mut sector = [0xFF; SECTOR as usize];
+    let known = contents.len().saturating_sub(offset).min(SECTOR);
+    if known > 0 {
+        contents.read_at(offset, &mut sector[..known as usize])?;
+    }
+    Ok(sector)
 }

@@ -5,6 +5,7 @@
 
 mod attach;
 mod baud;
+mod believed;
 mod boot_log;
 mod channel;
 mod compress;

@@ -170,6 +170,20 @@ pub enum Notice {
     },
     /// The file of an interrupted read does not match the flash and is read again.
     PartNotReused,
+    /// What is in flash already cannot be found out, so that everything is written.
+    WritesAll {
+        /// Name of the option that is ignored for that.
+        option: &'static str,
+        /// Why.
+        reason: Incomparable,
+    },
+    /// Flash does not hold what it was believed to (`--diff-with`): the file is written as a whole.
+    NotAsBelieved {
+        /// Name of the file.
+        file: String,
+        /// Whether that was found out only when the sectors that had to change were written.
+        changed: bool,
+    },
     /// An option does not apply and is ignored.
     Ignored {
         /// Name of the option.
@@ -203,6 +217,22 @@ pub enum Unverified {
     SecureDownload,
     /// `--no-verify` was given.
     NotAsked,
+    /// `--trust-flash-content` was given.
+    Trusted,
+}
+
+/// Why it cannot be found out what is in flash already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Incomparable {
+    /// The whole chip is erased first.
+    Erased,
+    /// Everything is encrypted by the chip.
+    Encrypted,
+    /// The ROM has no digest command.
+    NoDigest,
+    /// Secure Download Mode answers no digest.
+    SecureDownload,
 }
 
 /// A job that takes long on this chip and in this mode.
@@ -248,6 +278,7 @@ impl Notice {
             | Self::UnknownCrystal { .. }
             | Self::Careful
             | Self::NoChipId { .. }
+            | Self::NotAsBelieved { .. }
             | Self::UsbPins { .. }
             | Self::StuckInLoader { watchdog: false }
             | Self::NoWatchdogReset {
@@ -266,6 +297,18 @@ impl fmt::Display for Unverified {
             Self::Encrypted => "the flash is encrypted",
             Self::SecureDownload => "the chip is in Secure Download Mode",
             Self::NotAsked => "--no-verify was given",
+            Self::Trusted => "--trust-flash-content was given",
+        })
+    }
+}
+
+impl fmt::Display for Incomparable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Erased => "the whole chip is erased first",
+            Self::Encrypted => "the chip encrypts what it writes",
+            Self::NoDigest => "the chip's ROM has no digest command",
+            Self::SecureDownload => "the chip is in Secure Download Mode",
         })
     }
 }
@@ -422,6 +465,11 @@ impl fmt::Display for Notice {
             ),
             Self::PartNotReused => f.write_str(
                 "the file of the interrupted read does not match the flash; reading from the start",
+            ),
+            Self::WritesAll { option, reason } => write!(f, "{option} is ignored: {reason}"),
+            Self::NotAsBelieved { file, .. } => write!(
+                f,
+                "the flash does not hold what --diff-with names; {file} is written as a whole"
             ),
             Self::Ignored { option, reason } => write!(f, "{option} is ignored: {reason}"),
             Self::NoChipId { chip } => write!(f, "{chip} has no chip id; its MAC is shown instead"),

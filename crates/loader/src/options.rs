@@ -160,6 +160,7 @@ pub struct FilePart {
     /// Whether the chip shall encrypt it.
     pub encrypt: bool,
     /// What is believed to be there (`--diff-with`): only sectors that differ from it are written.
+    /// Without effect on a file that the chip encrypts.
     pub previous: Option<Contents>,
 }
 

@@ -8,7 +8,7 @@ use crate::digest::{Placed, hex};
 use crate::job::Target;
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
-use crate::{Error, Event, Notice, Observer, Proof, Session, Unverified, Verify, WriteRequest};
+use crate::{Error, Event, Notice, Observer, Proof, Session, Unverified, Verify};
 
 /// Rounds of repair on a line that damages data.
 const REPAIRS: u32 = 12;
@@ -18,17 +18,17 @@ impl<L: Link> Session<L> {
     pub(crate) async fn prove(
         &mut self,
         target: &Target,
-        request: &WriteRequest,
+        verify: Verify,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
-        let reason = if request.verify == Verify::Never {
+        let reason = if verify == Verify::Never {
             Some(Unverified::NotAsked)
         } else if target.encrypt {
             Some(Unverified::Encrypted)
         } else if self.device.secure_download {
             Some(Unverified::SecureDownload)
-        } else if !self.has_digest() && request.verify != Verify::ReadBack {
+        } else if !self.has_digest() && verify != Verify::ReadBack {
             Some(Unverified::NoDigest)
         } else {
             None
@@ -49,7 +49,7 @@ impl<L: Link> Session<L> {
             address,
             length,
         });
-        let read_back = request.verify == Verify::ReadBack;
+        let read_back = verify == Verify::ReadBack;
         let proof = match (self.has_digest(), read_back) {
             (true, false) => Proof::Digest,
             (true, true) => Proof::DigestAndReadBack,
@@ -149,11 +149,12 @@ impl<L: Link> Session<L> {
             let Some(found) = self.differs(&whole, expected).await? else {
                 return Ok(());
             };
-            // On a clean line a second try tells a passing fault from a worn-out flash.
-            let limit = if self.channel.faults() > 0 {
-                REPAIRS
-            } else {
-                1
+            // On a clean line a second try tells a passing fault from a worn-out flash, and what was
+            // believed to be there was not.
+            let limit = match &target.previous {
+                _ if self.channel.faults() > 0 => REPAIRS,
+                Some(_) => 0,
+                None => 1,
             };
             if rounds >= limit {
                 return Err(Error::VerifyFailed {

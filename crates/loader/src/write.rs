@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guru_image::{Compatibility, FlashParameters, Outcome, compatibility};
 use guru_link::Link;
@@ -14,7 +15,10 @@ use crate::event::Step;
 use crate::job::{Planned, Pool, Prepared, Target, WriteJob, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
-use crate::{Compress, Error, Event, Notice, Observer, Session, Skip, Verify, WriteRequest};
+use crate::{
+    Compress, Error, Event, FilePart, Incomparable, Notice, Observer, Session, Skip, Verify,
+    WriteRequest,
+};
 
 /// What a write did.
 #[derive(Debug, Clone, Serialize)]
@@ -59,10 +63,8 @@ impl<L: Link> Session<L> {
             request.compress = Compress::Never;
         }
         if let Some(reason) = self.cannot_compare(&request) {
-            let mut ignored = |option| {
-                let reason = reason.to_owned();
-                observer.event(Event::Notice(Notice::Ignored { option, reason }));
-            };
+            let mut ignored =
+                |option| observer.event(Event::Notice(Notice::WritesAll { option, reason }));
             if request.skip == Skip::Files {
                 ignored("--skip-flashed");
             }
@@ -129,11 +131,10 @@ impl<L: Link> Session<L> {
         let end = sector_ceil(u64::from(end)).min(u64::from(u32::MAX)) as u32;
         self.insist(observer, async |session, _| session.tell_size(end).await)
             .await?;
-        let files = prepared.targets.len();
         let mut report = WriteReport { files: Vec::new() };
-        for target in &prepared.targets {
+        for (file, target) in request.files.iter().zip(&prepared.targets) {
             let written = self
-                .write_file(target, &prepared.compressor, &request, files, observer)
+                .write_file(file, target, &prepared, &request, observer)
                 .await;
             match written {
                 Ok(file) => report.files.push(file),
@@ -151,13 +152,15 @@ impl<L: Link> Session<L> {
     }
 
     /// Why nothing can be found out about what is in flash already.
-    fn cannot_compare(&self, request: &WriteRequest) -> Option<&'static str> {
+    fn cannot_compare(&self, request: &WriteRequest) -> Option<Incomparable> {
         if request.erase_all {
-            Some("the whole chip is erased first")
+            Some(Incomparable::Erased)
+        } else if request.files.iter().all(|file| file.encrypt) {
+            Some(Incomparable::Encrypted)
         } else if self.device.secure_download {
-            Some("the chip is in Secure Download Mode")
+            Some(Incomparable::SecureDownload)
         } else if !self.has_digest() {
-            Some("the chip's ROM has no digest command")
+            Some(Incomparable::NoDigest)
         } else {
             None
         }
@@ -237,10 +240,10 @@ impl<L: Link> Session<L> {
 
     async fn write_file(
         &mut self,
+        file: &FilePart,
         target: &Target,
-        compressor: &Compressor,
+        prepared: &Prepared,
         request: &WriteRequest,
-        files: usize,
         observer: &mut dyn Observer,
     ) -> Result<FileReport, Error> {
         let mut report = FileReport {
@@ -255,7 +258,7 @@ impl<L: Link> Session<L> {
             name: target.name.clone(),
             address: target.address,
             length: target.length,
-            files,
+            files: prepared.targets.len(),
         });
         if target.length == 0 {
             let file = target.name.clone();
@@ -263,52 +266,110 @@ impl<L: Link> Session<L> {
             return Ok(report);
         }
         tell_outcome(target, observer);
-        let placed = target.placed();
-        let whole = target.range();
+        let compressor = &prepared.compressor;
+        if target.previous.is_none() {
+            self.write_whole(target, compressor, request, &mut report, observer)
+                .await?;
+        } else if !self
+            .write_changed(target, compressor, request, &mut report, observer)
+            .await?
+        {
+            let whole = prepared.without_belief(file, request.compress)?;
+            for target in &whole.targets {
+                self.write_whole(target, &whole.compressor, request, &mut report, observer)
+                    .await?;
+            }
+        }
+        Ok(report)
+    }
+
+    async fn write_whole(
+        &mut self,
+        target: &Target,
+        compressor: &Compressor,
+        request: &WriteRequest,
+        report: &mut FileReport,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
         let skip = if target.encrypt {
             Skip::Never
         } else {
             request.skip
         };
-        let believed = target.streams.is_empty();
-        if believed && request.trust_flash_content {
-            report.unchanged = u64::from(target.contents.len());
-            observer.event(unchanged(&whole, true));
-            return Ok(report);
+        if skip != Skip::Never && self.is_in_place(target, request, report, observer).await? {
+            return Ok(());
         }
         let mut meter = Meter::new(Step::Write, target.start, u64::from(target.contents.len()));
-        if (believed || skip != Skip::Never) && self.is_there(placed, &whole, observer).await? {
-            report.unchanged = u64::from(target.contents.len());
-            report.verified = true;
-            observer.event(unchanged(&whole, true));
-            if request.verify == Verify::ReadBack {
-                self.prove(target, request, &mut meter, observer).await?;
-            }
-            return Ok(report);
-        }
         if !request.erase_all {
-            tell_erase(target, observer);
+            tell_erase(target, &target.range(), observer);
         }
         let begun = self.channel.now();
         meter.at(target.start, observer);
-        let mut compressed = false;
         let mut pending: Vec<&Planned> = Vec::new();
         for planned in &target.streams {
             let range = &planned.stream.range;
             let ask = skip == Skip::Parts && target.streams.len() > 1;
-            if ask && self.is_there(placed, range, observer).await? {
+            if ask && self.is_there(target.placed(), range, observer).await? {
                 observer.event(unchanged(range, false));
                 meter.skip(u64::from(planned.stream.length()));
             } else {
                 pending.push(planned);
             }
         }
-        let streams: Vec<Stream> = pending
+        let compressed = self
+            .write_streams(target, &pending, compressor, &mut meter, observer)
+            .await?;
+        let written = pending
             .iter()
-            .map(|planned| planned.stream.clone())
-            .collect();
+            .map(|planned| u64::from(planned.stream.length()))
+            .sum();
+        let elapsed = self.channel.now() - begun;
+        tell_written(
+            target, written, compressed, &meter, elapsed, report, observer,
+        );
+        report.verified = self
+            .prove(target, request.verify, &mut meter, observer)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether flash holds the whole file already; then that is told, and proved as was asked for.
+    pub(crate) async fn is_in_place(
+        &mut self,
+        target: &Target,
+        request: &WriteRequest,
+        report: &mut FileReport,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let whole = target.range();
+        if !self.is_there(target.placed(), &whole, observer).await? {
+            return Ok(false);
+        }
+        let length = u64::from(target.contents.len());
+        report.unchanged = length;
+        report.verified = true;
+        observer.event(unchanged(&whole, true));
+        if request.verify == Verify::ReadBack {
+            let mut meter = Meter::new(Step::Write, target.start, length);
+            self.prove(target, request.verify, &mut meter, observer)
+                .await?;
+        }
+        Ok(true)
+    }
+
+    /// Brings streams of a file into flash. Whether any of them went compressed.
+    pub(crate) async fn write_streams(
+        &mut self,
+        target: &Target,
+        run: &[&Planned],
+        compressor: &Compressor,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let streams: Vec<Stream> = run.iter().map(|planned| planned.stream.clone()).collect();
+        let mut compressed = false;
         let mut erasure = Erasure::default();
-        for (planned, wish) in pending.iter().zip(erases_of(&streams)) {
+        for (planned, wish) in run.iter().zip(erases_of(&streams)) {
             let packed = match planned.work {
                 Some(work) if self.can_inflate() => compressor.take(work)?,
                 _ => None,
@@ -321,32 +382,14 @@ impl<L: Link> Session<L> {
                 erasure.wish = wish;
             }
             let payload = Payload {
-                placed,
+                placed: target.placed(),
                 packed,
                 encrypt: target.encrypt,
             };
-            self.write_stream(payload, &planned.stream, &mut erasure, &mut meter, observer)
+            self.write_stream(payload, &planned.stream, &mut erasure, meter, observer)
                 .await?;
         }
-        if !compressed && target.streams.iter().any(|planned| planned.work.is_some()) {
-            let file = target.name.clone();
-            observer.event(Event::Notice(Notice::NotCompressible { file }));
-        }
-        report.sent = meter.data_sent();
-        let written: u64 = streams
-            .iter()
-            .map(|stream| u64::from(stream.length()))
-            .sum();
-        report.unchanged = u64::from(target.contents.len()) - written;
-        observer.event(Event::Wrote {
-            name: target.name.clone(),
-            address: target.address,
-            bytes: written,
-            compressed: compressed.then_some(meter.data_sent()),
-            elapsed: self.channel.now() - begun,
-        });
-        report.verified = self.prove(target, request, &mut meter, observer).await?;
-        Ok(report)
+        Ok(compressed)
     }
 
     fn can_inflate(&self) -> bool {
@@ -370,6 +413,31 @@ impl<L: Link> Session<L> {
         })
         .await
     }
+}
+
+/// The end of a file's write, before it is proved.
+pub(crate) fn tell_written(
+    target: &Target,
+    bytes: u64,
+    compressed: bool,
+    meter: &Meter,
+    elapsed: Duration,
+    report: &mut FileReport,
+    observer: &mut dyn Observer,
+) {
+    if !compressed && target.streams.iter().any(|planned| planned.work.is_some()) {
+        let file = target.name.clone();
+        observer.event(Event::Notice(Notice::NotCompressible { file }));
+    }
+    report.sent += meter.data_sent();
+    report.unchanged = u64::from(target.contents.len()).saturating_sub(bytes);
+    observer.event(Event::Wrote {
+        name: target.name.clone(),
+        address: target.address,
+        bytes,
+        compressed: compressed.then_some(meter.data_sent()),
+        elapsed,
+    });
 }
 
 fn unchanged(range: &Range<u32>, whole_file: bool) -> Event {
@@ -397,30 +465,18 @@ fn tell_outcome(target: &Target, observer: &mut dyn Observer) {
     });
 }
 
-/// Says what will be erased, and what of it is not the file's.
-fn tell_erase(target: &Target, observer: &mut dyn Observer) {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for Planned { stream, .. } in &target.streams {
-        match runs.last_mut() {
-            Some(last) if last.end == stream.range.start => last.end = stream.range.end,
-            _ => runs.push(stream.range.clone()),
-        }
-    }
-    for run in &runs {
-        let end = sector_ceil(u64::from(run.end));
-        observer.event(Event::EraseRange {
-            start: run.start,
-            end: (end - 1).min(u64::from(u32::MAX)) as u32,
-            unaligned: (run.start < target.address).then_some(target.address),
-        });
-    }
-    let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
-        return;
-    };
+/// Says what will be erased for a run of the file's sectors, and what of it is not the file's.
+pub(crate) fn tell_erase(target: &Target, run: &Range<u32>, observer: &mut dyn Observer) {
+    let end = sector_ceil(u64::from(run.end));
+    observer.event(Event::EraseRange {
+        start: run.start,
+        end: (end - 1).min(u64::from(u32::MAX)) as u32,
+        unaligned: (run.start < target.address).then_some(target.address),
+    });
     let file_end = u64::from(target.address) + u64::from(target.length);
-    let before = u64::from(target.address).saturating_sub(u64::from(first.start));
-    let behind = sector_ceil(u64::from(last.end)).saturating_sub(file_end);
-    for (start, length) in [(u64::from(first.start), before), (file_end, behind)] {
+    let before = u64::from(target.address).saturating_sub(u64::from(run.start));
+    let behind = end.saturating_sub(file_end);
+    for (start, length) in [(u64::from(run.start), before), (file_end, behind)] {
         if length > 0 {
             let (start, length) = (start as u32, length as u32);
             observer.event(Event::Notice(Notice::SharedSector { start, length }));

@@ -123,8 +123,17 @@ impl WriteFlash {
         let chip = context.globals.chip.named();
         let flash = self.flash.options();
         let mut files = files::open(&self.files, self.encrypt)?;
-        files::compare(&mut files, &self.diff_with)?;
-        files.extend(files::open(&self.encrypt_files, true)?);
+        let surplus = files::compare(&mut files, &self.diff_with)
+            .map_err(|error| error.in_option("--diff-with"))?;
+        if surplus > 0 && context.mode == Mode::Guru {
+            return Err(Error::Usage(format!(
+                "--diff-with names {surplus} more than there are files to write; name one for each \
+                 of them, in their order, or skip"
+            )));
+        }
+        let encrypted = files::open(&self.encrypt_files, true)
+            .map_err(|error| error.in_option("--encrypt-files"))?;
+        files.extend(encrypted);
         files::check(&files, chip, &flash.size)?;
         let (mode, frequency) = self.header.parameters();
         let request = WriteRequest {

@@ -46,6 +46,8 @@ pub enum Value {
     ResetMode(&'static [&'static str]),
     /// Pins of the flash.
     Pins,
+    /// A file that is there, or `skip`.
+    FileOrSkip,
 }
 
 /// A command and what may follow it.
@@ -372,6 +374,7 @@ fn convert(
                 Ok((name.into(), Some(warning)))
             }
         }
+        Value::FileOrSkip => file_or_skip(&text).map(|()| as_it_is()),
         Value::Pins => match crate::args::spi_connection(&text) {
             Ok(_) => Ok(as_it_is()),
             Err(_) if !text.contains(',') => Err(format!(
@@ -386,6 +389,25 @@ fn convert(
                 "{text} is not a valid argument. All pins must be numeric values."
             )),
         },
+    }
+}
+
+/// A file that can be compared with, or the word for none.
+fn file_or_skip(text: &str) -> Result<(), String> {
+    let path = std::path::Path::new(text);
+    if text.eq_ignore_ascii_case("skip") {
+        return match path.exists() {
+            true => Err(format!(
+                "File named '{text}' exists, but this filename is not supported as it conflicts \
+                 with the 'skip' keyword. Please rename the file."
+            )),
+            false => Ok(()),
+        };
+    }
+    match std::fs::metadata(path) {
+        Err(_) => Err(format!("File '{text}' does not exist.")),
+        Ok(found) if found.is_dir() => Err(format!("File '{text}' is a directory.")),
+        Ok(_) => Ok(()),
     }
 }
 

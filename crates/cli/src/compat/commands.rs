@@ -132,7 +132,7 @@ pub static COMMANDS: [Command; 13] = [
             Opt {
                 long: "--diff-with",
                 short: "",
-                takes: Takes::Words(Value::Text),
+                takes: Takes::Words(Value::FileOrSkip),
                 env: "",
             },
             flag("--trust-flash-content", ""),

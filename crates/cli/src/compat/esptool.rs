@@ -154,6 +154,7 @@ fn start(
             .get(1)
             .is_some_and(|size| size.eq_ignore_ascii_case("all")),
         shows_differences: parsed.has("--diff"),
+        skips_flashed: parsed.has("--skip-flashed"),
         shows_progress: cli.command.shows_progress(),
         output: parsed
             .arguments

@@ -1,11 +1,12 @@
-use std::time::Instant;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
-use guru_image::FirmwareError;
+use guru_image::{FirmwareError, ReadError};
 use guru_link::LinkError;
 use guru_loader::{
     CannotEncrypt, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo,
-    Guard, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport, Step, Unverified,
-    UsbMode,
+    Guard, Incomparable, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport, Step,
+    Unverified, UsbMode,
 };
 
 use super::{esptool, format, settings};
@@ -39,6 +40,8 @@ pub struct Job {
     pub all: bool,
     /// `--diff`.
     pub shows_differences: bool,
+    /// `--skip-flashed`.
+    pub skips_flashed: bool,
     /// No `--no-progress`.
     pub shows_progress: bool,
     /// Output file of `read-flash`.
@@ -128,6 +131,13 @@ pub struct Screen {
     job: Job,
     /// Name of the present file.
     file: String,
+    /// Its address.
+    address: u32,
+    /// It was not yet told that the present file is compared with the flash.
+    to_compare: bool,
+    /// Sectors of the present file that differ from what is believed to be in flash, where that was
+    /// compared.
+    compared: Option<u32>,
     /// Begin of the present step, and the percentage that was shown last.
     step: Option<(Step, Instant, u64)>,
     /// The chip is connected and its command has begun.
@@ -151,6 +161,9 @@ impl Screen {
             lines,
             job,
             file: String::new(),
+            address: 0,
+            to_compare: false,
+            compared: None,
             step: None,
             ready: false,
             not_reset: None,
@@ -444,6 +457,36 @@ impl Screen {
                 self.lines
                     .print("Cannot verify written data if encrypted or in secure download mode.");
             }
+            // Told with what was compared.
+            Notice::NotVerified {
+                reason: Unverified::Trusted,
+            } => {}
+            Notice::WritesAll { option, reason } => {
+                self.job.skips_flashed = false;
+                let what = match *option {
+                    "--diff-with" => "Fast reflashing of changed data sectors",
+                    _ => "Skipping flashing of already flashed content",
+                };
+                let reason = match reason {
+                    Incomparable::Erased => "enabled erase-all",
+                    Incomparable::Encrypted => "enabled encryption",
+                    Incomparable::NoDigest => "ESP8266 in ROM bootloader",
+                    Incomparable::SecureDownload => "enabled secure download mode",
+                };
+                self.lines.note(&format!(
+                    "{what} is not supported with {reason}. Will flash all data."
+                ));
+            }
+            Notice::NotAsBelieved { changed, .. } => {
+                self.compared = None;
+                self.lines.note(match changed {
+                    true => {
+                        "Verification failed after fast reflash (flash content did not match the \
+                         expected data). Reflashing the whole image..."
+                    }
+                    false => "Data not found in flash, flashing the whole image...",
+                });
+            }
             Notice::NoChipId { chip } => self.lines.warn(&format!(
                 "{chip} has no chip ID. Reading MAC address instead."
             )),
@@ -465,6 +508,28 @@ impl Screen {
         if self.job.keeps_size {
             self.lines
                 .note("In case of failure, please set a specific flash size.");
+        }
+    }
+
+    fn wrote(&mut self, address: u32, bytes: u64, compressed: Option<u64>, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        if let Some(compressed) = compressed {
+            self.lines
+                .print(&format!("Compressed {bytes} bytes to {compressed}..."));
+        }
+        let sent = compressed
+            .map(|compressed| format!(" ({compressed} compressed)"))
+            .unwrap_or_default();
+        self.lines.print(&format!(
+            "Wrote {bytes} bytes{sent} at {address:#010x} in {seconds:.1} seconds{}.",
+            format::rate(bytes, seconds)
+        ));
+    }
+
+    fn comparing(&mut self) {
+        if std::mem::take(&mut self.to_compare) {
+            self.lines
+                .print("Comparing flash contents against new data...");
         }
     }
 
@@ -550,15 +615,51 @@ impl ui::Screen for Screen {
                 ..
             } => {
                 self.file = escape(name).into_owned();
+                self.address = *address;
+                self.compared = None;
+                self.to_compare = self.job.skips_flashed;
                 if *files > 1 && self.job.command == "write-flash" {
                     lines.print(&format!("\nWriting '{}' at {address:#010x}...", self.file));
                 }
             }
+            Event::Compared {
+                changed, trusted, ..
+            } => {
+                self.compared = Some(*changed);
+                lines.print(match (changed, trusted) {
+                    (0, true) => {
+                        "No changed sectors found and trust flash content mode is enabled, \
+                         skipping write and verification."
+                    }
+                    (0, false) => "No changed sectors found, verifying if data is in flash...",
+                    _ => "Changed data sectors found, fast reflashing...",
+                });
+            }
+            Event::RunBegins { address, sectors } => {
+                let plural = if *sectors > 1 { "s" } else { "" };
+                lines.print(&format!(
+                    "Reflashing {sectors} changed sector{plural} at {address:#010x}..."
+                ));
+            }
+            Event::RunWritten {
+                address,
+                sectors,
+                compressed,
+                elapsed,
+            } => {
+                // What is behind the end of the file counts, as it is written by erasing.
+                let bytes = u64::from(*sectors) * 0x1000;
+                self.wrote(*address, bytes, *compressed, *elapsed);
+            }
+            // Told run by run.
+            Event::Wrote { .. } if self.compared.is_some() => {}
             Event::EraseRange {
                 start,
                 end,
                 unaligned,
             } => {
+                self.comparing();
+                let lines = &mut self.lines;
                 if let Some(address) = unaligned {
                     lines.note(&format!(
                         "Flash address {address:#010x} is not aligned to a 0x1000 byte flash \
@@ -572,15 +673,21 @@ impl ui::Screen for Screen {
                 lines.print("Erasing flash...");
             }
             Event::Unchanged {
-                address,
-                whole_file: true,
-                ..
+                whole_file: true, ..
             } => {
-                lines.print("Comparing flash contents against new data...");
-                lines.print(&format!(
-                    "'{}' at {address:#010x} already in flash, skipping write.",
-                    self.file
-                ));
+                self.comparing();
+                let lines = &mut self.lines;
+                let (file, address) = (&self.file, self.address);
+                match self.compared {
+                    Some(0) => {
+                        lines.print(&format!("'{file}' at {address:#010x} verified."));
+                    }
+                    _ => {
+                        lines.print(&format!(
+                            "'{file}' at {address:#010x} already in flash, skipping write."
+                        ));
+                    }
+                }
             }
             Event::Progress(progress) => self.progress(progress),
             Event::Wrote {
@@ -590,17 +697,7 @@ impl ui::Screen for Screen {
                 elapsed,
                 ..
             } => {
-                let seconds = elapsed.as_secs_f64();
-                if let Some(compressed) = compressed {
-                    lines.print(&format!("Compressed {bytes} bytes to {compressed}..."));
-                }
-                let sent = compressed
-                    .map(|compressed| format!(" ({compressed} compressed)"))
-                    .unwrap_or_default();
-                lines.print(&format!(
-                    "Wrote {bytes} bytes{sent} at {address:#010x} in {seconds:.1} seconds{}.",
-                    format::rate(*bytes, seconds)
-                ));
+                self.wrote(*address, *bytes, *compressed, *elapsed);
             }
             Event::Verifying {
                 name,
@@ -811,26 +908,15 @@ impl ui::Screen for Screen {
             return crate::error::exit::SUCCESS;
         };
         let code = error.kind().old_exit_code();
+        let (argument, inner) = match error {
+            Error::InOption { option, error } => (*option, &**error),
+            error => (super::commands::PAIRS, error),
+        };
+        if let Some(message) = bad_pairs(inner) {
+            let message = format!("Invalid value for '{argument}': {message}");
+            return esptool::usage_of(&mut self.lines, self.job.command, &message);
+        }
         match error {
-            Error::NoPartner { .. } => {
-                let message = "Must be pairs of an address and the binary filename to write there.";
-                return pairs(&mut self.lines, self.job.command, message);
-            }
-            Error::BadAddress { word, .. } => {
-                let message = format!("Address \"{}\" must be a number.", escape(word));
-                return pairs(&mut self.lines, self.job.command, &message);
-            }
-            Error::Firmware(FirmwareError::Read(error)) => {
-                let message = chain(error);
-                return pairs(&mut self.lines, self.job.command, &message);
-            }
-            Error::Overlap { address, file, .. } => {
-                let message = format!(
-                    "Detected overlap at address: {address:#x} for file: {}.",
-                    escape(file)
-                );
-                return pairs(&mut self.lines, self.job.command, &message);
-            }
             Error::Interrupted { state } => {
                 self.lines
                     .error("KeyboardInterrupt: Run cancelled by user.");
@@ -880,13 +966,36 @@ fn is_stream(port: &str) -> bool {
     port.starts_with("socket:") || port.starts_with("tcp:")
 }
 
-fn pairs(lines: &mut Lines, command: &str, message: &str) -> u8 {
-    let argument = super::commands::PAIRS;
-    esptool::usage_of(
-        lines,
-        command,
-        &format!("Invalid value for '{argument}': {message}"),
-    )
+/// What is wrong with addresses and files, which is a mistake in the command line.
+fn bad_pairs(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoPartner { .. } => {
+            "Must be pairs of an address and the binary filename to write there.".to_owned()
+        }
+        Error::BadAddress { word, .. } => {
+            format!("Address \"{}\" must be a number.", escape(word))
+        }
+        Error::Firmware(FirmwareError::Read(error)) => unreadable(error),
+        Error::Overlap { address, file, .. } => format!(
+            "Detected overlap at address: {address:#x} for file: {}.",
+            escape(file)
+        ),
+        _ => return None,
+    })
+}
+
+/// A file that cannot be read, with the numbers that Python has for it on every system.
+fn unreadable(error: &ReadError) -> String {
+    let ReadError::Io { name, source } = error else {
+        return chain(error);
+    };
+    let known = match source.kind() {
+        ErrorKind::NotFound => "[Errno 2] No such file or directory",
+        ErrorKind::PermissionDenied => "[Errno 13] Permission denied",
+        ErrorKind::IsADirectory => "[Errno 21] Is a directory",
+        _ => return chain(error),
+    };
+    format!("{known}: '{}'", escape(name))
 }
 
 /// Why a port was of no use.

@@ -343,6 +343,23 @@ impl Screen for Text {
                 let name = self.out.paint(Style::Strong, &escape(name));
                 self.line(&format!("{name}: {length} bytes at 0x{address:08x}"));
             }
+            Event::Compared {
+                changed: 0,
+                trusted,
+                ..
+            } => {
+                if *trusted {
+                    self.line("  is believed to be there, nothing to write");
+                }
+            }
+            Event::Compared {
+                changed, sectors, ..
+            } => {
+                self.line(&format!(
+                    "  {changed} of {sectors} sectors differ from what --diff-with names"
+                ));
+            }
+            Event::RunBegins { .. } | Event::RunWritten { .. } => {}
             Event::EraseRange { start, end, .. } => {
                 self.detail(&format!("  erasing 0x{start:08x} to 0x{end:08x}"));
             }

@@ -1,5 +1,6 @@
 //! Sessions with simulated chips, in virtual time.
 
+mod believed;
 mod bench;
 mod connect;
 mod faults;

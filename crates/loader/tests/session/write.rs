@@ -103,35 +103,6 @@ fn streams_that_are_in_place_are_not_written_again() {
 }
 
 #[test]
-fn with_the_old_contents_known_only_changed_sectors_are_written() {
-    let mut session = connect("esp32c3");
-    let old = code(100_000, 6);
-    let mut new = old.clone();
-    new[50_000] ^= 0xFF;
-    fill(&session, 0x1_0000, &old);
-    let mut part = file("new.bin", 0x1_0000, &new);
-    part.previous = Some(file("old.bin", 0, &old).contents);
-    let request = request(vec![part]);
-    let report = write(&mut session, request, &mut Events::default()).unwrap();
-    assert_same(&flash(&session, 0x1_0000, new.len()), &new, "the flash");
-    assert_eq!(session.link().stats().erased_bytes, 0x1000);
-    assert_eq!(report.files[0].unchanged, 100_000 - 0x1000);
-}
-
-#[test]
-fn old_contents_that_were_not_there_are_found_out_and_the_file_is_whole() {
-    let mut session = connect("esp32c3");
-    let old = code(100_000, 6);
-    let mut new = old.clone();
-    new[50_000] ^= 0xFF;
-    let mut part = file("new.bin", 0x1_0000, &new);
-    part.previous = Some(file("old.bin", 0, &old).contents);
-    let request = request(vec![part]);
-    write(&mut session, request, &mut Events::default()).unwrap();
-    assert_same(&flash(&session, 0x1_0000, new.len()), &new, "the flash");
-}
-
-#[test]
 fn an_esp8266_says_that_it_does_not_verify_and_can_be_told_to() {
     let bytes = code(3000, 8);
     let mut events = Events::default();
@@ -270,27 +241,6 @@ fn verification_finds_a_single_changed_byte_and_names_it() {
             Event::Differences { count: 1, bytes } if *bytes == expected
         )));
     }
-}
-
-#[test]
-fn without_a_digest_old_contents_are_not_believed() {
-    let mut session = connect("esp8266");
-    let bytes = code(10_000, 12);
-    let mut part = file("new.bin", 0x1_0000, &bytes);
-    part.previous = Some(file("old.bin", 0, &bytes).contents);
-    let mut events = Events::default();
-    write(&mut session, request(vec![part]), &mut events).unwrap();
-    let ignored = |event: &Event| {
-        matches!(
-            event,
-            Event::Notice(Notice::Ignored {
-                option: "--diff-with",
-                ..
-            })
-        )
-    };
-    assert!(events.has(ignored));
-    assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, "the flash");
 }
 
 #[test]
