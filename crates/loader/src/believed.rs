@@ -27,7 +27,7 @@ impl<L: Link> Session<L> {
         report: &mut FileReport,
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
-        let changed = target.runs().map(|run| sectors(run)).sum();
+        let changed = target.runs().map(sectors).sum();
         let trusted = request.trust_flash_content;
         observer.event(Event::Compared {
             changed,
