@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 use serde::Deserialize;
 
 use crate::inputs::Input;
-use crate::process::Outcome;
+use crate::process::{Environment, Outcome};
 use crate::simulator::{Simulator, Way};
 
 /// The file of a list.
@@ -48,6 +48,13 @@ pub struct Case {
     /// Further options of `guru sim`.
     #[serde(default)]
     sim: Vec<String>,
+    /// Variables of the environment; `PORT` stands for the simulator's port.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Serial ports that there are, each as in a file for `--port-list`; `PORT` stands for the
+    /// simulator's. With them, or `ESPTOOL_PORT`, no port is named.
+    #[serde(default)]
+    ports: Option<Vec<String>>,
     /// Flash, in bytes.
     #[serde(default = "default_size")]
     size: usize,
@@ -156,7 +163,7 @@ impl Case {
     pub fn run(
         &self,
         client: &str,
-        run: impl Fn(&[&str], &Path) -> Result<Outcome, Failed>,
+        run: impl Fn(&[&str], &Path, &Environment) -> Result<Outcome, Failed>,
     ) -> Result<Ran, Failed> {
         let folder = crate::folder(&format!("{}-{client}", self.name))?;
         let (first, last): (Vec<_>, Vec<_>) =
@@ -170,6 +177,7 @@ impl Case {
                 outcome: run(
                     &["--no-stub"].into_iter().chain(args).collect::<Vec<_>>(),
                     &folder,
+                    &self.environment(&folder, "")?,
                 )?,
                 before: Vec::new(),
                 after: Vec::new(),
@@ -185,12 +193,16 @@ impl Case {
         let options: Vec<String> = options.into_iter().chain(self.sim.clone()).collect();
         let simulator = Simulator::start(self.chip(), self.way, &flash, &options)?;
         let port = simulator.port.clone();
-        let mut common = vec!["--port", &port, "--no-stub"];
+        let mut common = vec!["--no-stub"];
+        if self.ports.is_none() && !self.env.contains_key("ESPTOOL_PORT") {
+            common.splice(0..0, ["--port", &port]);
+        }
         if !self.args.iter().any(|arg| arg == "--after") {
             common.extend(["--after", "no-reset"]);
         }
         let args: Vec<_> = common.into_iter().chain(args).collect();
-        let outcome = run(&args, &folder)?;
+        let environment = self.environment(&folder, &port)?;
+        let outcome = run(&args, &folder, &environment)?;
         let after = simulator.stop()?;
         let outputs = self
             .outputs
@@ -204,6 +216,27 @@ impl Case {
             outputs,
             folder,
         })
+    }
+
+    /// The environment of the client whose port is this one. A list of ports is there in the form
+    /// of each client.
+    fn environment(&self, folder: &Path, port: &str) -> Result<Environment, Failed> {
+        let mut environment: Environment = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.replace("PORT", port)))
+            .collect();
+        if let Some(ports) = &self.ports {
+            let list = folder.join("ports");
+            fs::write(&list, ports.join("\n").replace("PORT", port))?;
+            let python = folder.join("python");
+            fs::create_dir_all(&python)?;
+            fs::write(python.join("sitecustomize.py"), include_str!("ports.py"))?;
+            for (name, path) in [("GURU_PORT_LIST", list), ("PYTHONPATH", python)] {
+                environment.push((name.to_owned(), path.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(environment)
     }
 
     fn flash_before(&self, folder: &Path) -> Result<Vec<u8>, Failed> {

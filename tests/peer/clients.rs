@@ -6,7 +6,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 
-use crate::process::{Outcome, run};
+use crate::process::{Environment, Outcome, run_with};
 
 /// Version of the reference that all expectations are from.
 const VERSION: &str = "5.6.0";
@@ -42,12 +42,27 @@ impl Reference {
 
     /// Runs it with these arguments.
     pub fn run(&self, args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
-        run(&self.0, ["-m", "esptool"].iter().chain(args), folder)
+        self.run_with(args, folder, &Environment::new())
+    }
+
+    /// Runs it with these arguments and variables.
+    pub fn run_with(
+        &self,
+        args: &[&str],
+        folder: &Path,
+        environment: &Environment,
+    ) -> Result<Outcome, Failed> {
+        let words = ["-m", "esptool"].iter().chain(args);
+        run_with(&self.0, words, folder, environment)
     }
 }
 
 /// Runs ours as `guru esptool`.
-pub fn run_ours(args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
+pub fn run_ours(
+    args: &[&str],
+    folder: &Path,
+    environment: &Environment,
+) -> Result<Outcome, Failed> {
     let guru = env!("CARGO_BIN_EXE_guru");
-    run(guru, ["esptool"].iter().chain(args), folder)
+    run_with(guru, ["esptool"].iter().chain(args), folder, environment)
 }

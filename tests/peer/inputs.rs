@@ -90,7 +90,11 @@ impl Input {
                 bytes
             }
         };
-        Ok(fs::write(folder.join(name), bytes)?)
+        let path = folder.join(name);
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above)?;
+        }
+        Ok(fs::write(path, bytes)?)
     }
 
     /// Whether the file is made from another one, which must be there before.

@@ -5,6 +5,8 @@ use crate::process::Outcome;
 /// Beginnings of lines that build systems, IDEs and test frameworks look for.
 const PARSED: &[&str] = &[
     "esptool v",
+    "Loaded custom configuration from ",
+    "Found ",
     "Serial port ",
     "Connecting...",
     "Connected to ",
@@ -51,6 +53,7 @@ const PARSED: &[&str] = &[
     "Flash type set in eFuse: ",
     "Flash voltage set by ",
     "Hard resetting via RTS pin...",
+    "Custom reset sequence executed: ",
     "Soft resetting...",
     "Staying in bootloader.",
     "Enabling default SPI flash mode...",
@@ -139,7 +142,11 @@ fn normalised(line: &str) -> String {
             // The reference names temporary files in place of Intel HEX.
             "'HEX'".to_owned()
         } else if word.contains("://") {
-            "PORT".to_owned()
+            let colon = if word.ends_with(':') { ":" } else { "" };
+            format!("PORT{colon}")
+        } else if before == "from" && word.starts_with('/') {
+            // In the folder of the client.
+            word.rsplit('/').next().unwrap_or_default().to_owned()
         } else {
             word.to_owned()
         });

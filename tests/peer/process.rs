@@ -48,12 +48,25 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// Variables that are set.
+pub type Environment = Vec<(String, String)>;
+
 /// Runs a program to its end in `folder`. The environment variables by which users set these
 /// programs up are taken away.
 pub fn run<S: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = S>,
     folder: &Path,
+) -> Result<Outcome, Failed> {
+    run_with(program, args, folder, &Environment::new())
+}
+
+/// As [`run`], with these variables.
+pub fn run_with<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    args: impl IntoIterator<Item = S>,
+    folder: &Path,
+    environment: &Environment,
 ) -> Result<Outcome, Failed> {
     let mut command = Command::new(program);
     command
@@ -63,6 +76,7 @@ pub fn run<S: AsRef<OsStr>>(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     clean_environment(&mut command, folder);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let mut child = command.spawn()?;
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
@@ -85,7 +99,11 @@ pub fn run<S: AsRef<OsStr>>(
 pub fn clean_environment(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("ESPTOOL") || text.starts_with("ESP_") || text == "FORCE_COLOR" {
+        if text.starts_with("ESPTOOL")
+            || text.starts_with("ESP_")
+            || text == "GURU_PORT_LIST"
+            || text == "FORCE_COLOR"
+        {
             command.env_remove(&name);
         }
     }

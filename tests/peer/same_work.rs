@@ -10,7 +10,9 @@ use crate::lines::{about_options, fatal_error, parsed_lines, usage_error};
 
 /// `cases.toml`: both do the same.
 pub fn same(case: &Case, reference: &Reference) -> Result<(), Failed> {
-    let theirs = case.run("reference", |args, folder| reference.run(args, folder))?;
+    let theirs = case.run("reference", |args, folder, environment| {
+        reference.run_with(args, folder, environment)
+    })?;
     let ours = case.run("ours", run_ours)?;
     let failed = |what: &str| {
         Failed::from(format!(
@@ -64,7 +66,9 @@ pub fn same(case: &Case, reference: &Reference) -> Result<(), Failed> {
 
 /// `reference-cannot.toml`: ours does it, and the reference still does not.
 pub fn ours_alone(case: &Case, reference: &Reference) -> Result<(), Failed> {
-    let theirs = case.run("reference", |args, folder| reference.run(args, folder))?;
+    let theirs = case.run("reference", |args, folder, environment| {
+        reference.run_with(args, folder, environment)
+    })?;
     let wrong = theirs.outcome.code != Some(case.reference_exits.unwrap_or(2))
         && theirs.outcome.code != Some(1);
     if wrong {

@@ -68,7 +68,8 @@ impl Simulator {
             .args(options.iter().map(AsRef::as_ref))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        clean_environment(&mut command, flash.parent().unwrap_or(Path::new(".")));
+        // What configures the client is not for the simulator.
+        clean_environment(&mut command, &flash.with_extension("home"));
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().ok_or("no output")?;
         let mut simulator = Self {

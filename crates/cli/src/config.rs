@@ -257,6 +257,9 @@ pub struct Loaded {
     pub remarks: Vec<Message>,
     /// What is wrong.
     pub bad: Vec<ConfigError>,
+    /// Variables with values that their options do not take, which matter where an option is not
+    /// given.
+    bad_variables: BTreeMap<&'static str, ConfigError>,
 }
 
 /// What an `esptool.cfg` with this text says.
@@ -282,9 +285,14 @@ pub fn load(mode: Mode) -> Loaded {
     if mode == Mode::Guru {
         guru_toml::load(&guru_toml::places(), &mut loaded);
     }
-    for setting in SETTINGS.iter().filter(|setting| !setting.is_option()) {
-        if let Some((variable, value)) = setting.variable.and_then(variable_value) {
-            loaded.set_variable(setting, variable, value);
+    for setting in &SETTINGS {
+        let Some((variable, value)) = setting.variable.and_then(variable_value) else {
+            continue;
+        };
+        match setting.option {
+            Place::Nowhere => loaded.set_variable(setting, variable, value),
+            Place::Everywhere => loaded.check_variable(setting, variable, value),
+            Place::In(_) => {}
         }
     }
     loaded
@@ -331,8 +339,28 @@ impl Loaded {
         }
     }
 
+    /// An option looks at its variable even when it is given before a command.
+    fn check_variable(&mut self, setting: &'static Setting, variable: &'static str, value: String) {
+        if let Err(reason) = setting.check(std::slice::from_ref(&value)) {
+            let error = ConfigError::BadVariable {
+                variable,
+                value,
+                reason,
+            };
+            self.bad_variables.insert(setting.name, error);
+        }
+    }
+
+    /// Whether the variable of a setting has a value that its option does not take.
+    pub fn has_bad_variable(&self, setting: &Setting) -> bool {
+        self.bad_variables.contains_key(setting.name)
+    }
+
     /// Adds what the command line and the environment said of options.
-    pub fn add_given(&mut self, matches: &ArgMatches) {
+    ///
+    /// # Errors
+    /// A variable that counts has a value that cannot be.
+    pub fn add_given(&mut self, matches: &ArgMatches) -> Result<(), ConfigError> {
         for setting in SETTINGS.iter().filter(|setting| setting.is_option()) {
             let id = setting.id();
             let given = match setting.option {
@@ -341,6 +369,11 @@ impl Loaded {
                 _ => false,
             };
             let variable = setting.variable.and_then(variable_value);
+            if let Some(error) = self.bad_variables.remove(setting.name)
+                && !given
+            {
+                return Err(error);
+            }
             let origin = match (given, variable) {
                 (true, _) => Origin {
                     values: matches
@@ -357,6 +390,7 @@ impl Loaded {
             };
             self.origins.insert(setting.name, origin);
         }
+        Ok(())
     }
 
     /// What the environment says of boards that are no chips yet, and of the named chip.

@@ -24,7 +24,9 @@ pub fn run(words: Vec<OsString>) -> u8 {
         return compat::run(words.into_iter().skip(2).collect());
     }
     let mut loaded = config::load(Mode::Guru);
-    let program = with_defaults(Cli::command(), &loaded.origins);
+    let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
+        loaded.has_bad_variable(setting)
+    });
     let parsed = program.try_get_matches_from(&words).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((matches, cli))
@@ -40,7 +42,9 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if let Some(error) = loaded.bad.drain(..).next() {
         return screen.end(Err(&error.into()));
     }
-    loaded.add_given(&matches);
+    if let Err(error) = loaded.add_given(&matches) {
+        return screen.end(Err(&error.into()));
+    }
     // Who asks for all boards, or for those to come, does not mean the usual one.
     let usual = loaded.origins.get("port").map(|port| &port.source);
     if matches!(usual, Some(Source::File { .. })) && cli.command.looks_for_boards() {

@@ -117,7 +117,10 @@ fn start(
     parsed: &Parsed,
     mut loaded: Loaded,
 ) -> u8 {
-    let program = with_defaults(Cli::command(), &loaded.origins);
+    let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
+        // They are options by now.
+        setting.is_of_predecessor()
+    });
     let words = translate(group, command, parsed);
     let cli = program
         .try_get_matches_from(words)

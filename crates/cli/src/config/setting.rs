@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use clap::error::ContextKind;
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 
 use super::Origins;
 use crate::cmd::Cli;
@@ -186,10 +186,18 @@ impl Setting {
                 .iter()
                 .map(|value| format!("--{}={value}", self.name)),
         );
-        match Cli::command().try_get_matches_from(words) {
+        // Only these values, whatever the environment says.
+        let program = with_defaults(Cli::command(), &Origins::new(), |_| true);
+        match program.try_get_matches_from(words) {
             Ok(_) => Ok(()),
             Err(error) => Err(reason(&error)),
         }
+    }
+
+    /// Whether the predecessor knows the variable.
+    pub fn is_of_predecessor(&self) -> bool {
+        self.variable
+            .is_some_and(|variable| variable.starts_with("ESPTOOL_"))
     }
 
     fn is_flag(&self) -> bool {
@@ -213,31 +221,46 @@ fn reason(error: &clap::Error) -> String {
 }
 
 /// A command line whose options have what the files say for their defaults, so that the command line
-/// and the environment go before.
-pub fn with_defaults(mut command: Command, origins: &Origins) -> Command {
-    for setting in &SETTINGS {
-        let Some(origin) = origins.get(setting.name) else {
+/// and the environment go before. Variables for which `ignored` holds are not looked at.
+pub fn with_defaults(
+    mut command: Command,
+    origins: &Origins,
+    ignored: impl Fn(&Setting) -> bool,
+) -> Command {
+    for setting in SETTINGS.iter().filter(|setting| setting.is_option()) {
+        let values = origins.get(setting.name).map(|origin| &origin.values);
+        let ignored = ignored(setting);
+        if values.is_none() && !ignored {
             continue;
-        };
-        let values = origin.values.clone();
-        match setting.option {
-            Nowhere => {}
-            Everywhere => {
-                command = command.mut_arg(setting.id(), |arg| arg.default_values(values));
-            }
-            In(_) => {
-                command = command.mut_subcommands(|sub| {
-                    let id = setting.id();
-                    let has = sub.get_arguments().any(|arg| arg.get_id() == id.as_str());
-                    match has {
-                        true => sub.mut_arg(id, |arg| arg.default_values(values.clone())),
-                        false => sub,
-                    }
-                });
-            }
         }
+        command = setting.change(command, |mut arg| {
+            if let Some(values) = values {
+                arg = arg.default_values(values.clone());
+            }
+            if ignored {
+                arg = arg.env(None::<&str>);
+            }
+            arg
+        });
     }
     command
+}
+
+impl Setting {
+    /// Changes its option wherever that is.
+    fn change(&self, command: Command, change: impl Fn(Arg) -> Arg) -> Command {
+        let id = self.id();
+        if self.option == Everywhere {
+            return command.mut_arg(id, change);
+        }
+        command.mut_subcommands(|sub| {
+            let has = sub.get_arguments().any(|arg| arg.get_id() == id.as_str());
+            match has {
+                true => sub.mut_arg(id.clone(), &change),
+                false => sub,
+            }
+        })
+    }
 }
 
 #[cfg(test)]
