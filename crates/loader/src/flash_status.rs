@@ -501,7 +501,9 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<u32, Error> {
         if self.device.secure_download {
-            return Err(NotInSecureDownload::doing("asking the flash itself"));
+            return Err(NotInSecureDownload::doing(
+                "reading the flash's id, status or parameters",
+            ));
         }
         let flash = self.attach(options, observer).await?;
         Ok(flash.id.unwrap_or_default())

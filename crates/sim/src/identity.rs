@@ -19,17 +19,17 @@ const KEY: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdentityError {
     /// The chip has no such field.
-    #[error("{chip} has no field '{field}'; it has {known}")]
+    #[error("{chip} has no eFuse field '{field}'; {known}")]
     NoField {
         /// Name of the chip.
         chip: &'static str,
         /// The field asked for.
         field: String,
-        /// The fields that it has.
+        /// Fields with names like it, or else all.
         known: String,
     },
     /// The value does not fit into the field's bits.
-    #[error("{chip} cannot show {value} as {field}")]
+    #[error("{chip}: {field}={value}: expected {expected}")]
     Value {
         /// Name of the chip.
         chip: &'static str,
@@ -37,6 +37,8 @@ pub enum IdentityError {
         field: String,
         /// The value.
         value: String,
+        /// What would be right.
+        expected: String,
     },
     /// A key cannot be read.
     #[error("{field}: {expected}")]
@@ -194,16 +196,18 @@ impl Words {
         name: &str,
         value: &str,
     ) -> Result<(), IdentityError> {
-        let error = |field: &str| IdentityError::Value {
+        let wrong = |width: u32| IdentityError::Value {
             chip: chip.name,
-            field: field.to_owned(),
+            field: name.to_owned(),
             value: value.to_owned(),
+            expected: format!("a number from 0 to {}", mask(width.min(32) as u8)),
         };
         let number = parse_number(value);
         if let Some(field) = chip.efuse.field(name) {
-            let mut rest = number.ok_or_else(|| error(field.name))?;
-            if field.width() < 32 && rest >> field.width() != 0 {
-                return Err(error(field.name));
+            let width = field.width();
+            let mut rest = number.ok_or_else(|| wrong(width))?;
+            if width < 32 && rest >> width != 0 {
+                return Err(wrong(width));
             }
             for part in field.parts {
                 self.set(*part, rest & mask(part.width));
@@ -213,7 +217,8 @@ impl Words {
         }
         let fields = chip.identity.fields;
         if let Some(field) = fields.iter().find(|field| field.name == name) {
-            return self.set_field(chip, field, number.ok_or_else(|| error(name))?);
+            let width = field.parts.iter().map(|part| u32::from(part.width)).sum();
+            return self.set_field(chip, field, number.ok_or_else(|| wrong(width))?);
         }
         let keys = chip.efuse.blocks.iter().map(|block| block.name);
         let known = fields.iter().map(|field| field.name);
@@ -224,7 +229,7 @@ impl Words {
         Err(IdentityError::NoField {
             chip: chip.name,
             field: name.to_owned(),
-            known: known.join(", "),
+            known: like(name, &known),
         })
     }
 
@@ -308,12 +313,22 @@ impl Words {
         field: &Field,
         value: u32,
     ) -> Result<(), IdentityError> {
+        let width: u32 = field.parts.iter().map(|part| u32::from(part.width)).sum();
         let error = || IdentityError::Value {
             chip: chip.name,
             field: field.name.to_owned(),
             value: value.to_string(),
+            expected: if field.map.is_empty() {
+                format!("a number from 0 to {}", mask(width.min(32) as u8))
+            } else {
+                let values: Vec<_> = field
+                    .map
+                    .iter()
+                    .map(|(_, value)| value.to_string())
+                    .collect();
+                format!("one of {}", values.join(", "))
+            },
         };
-        let width: u32 = field.parts.iter().map(|part| u32::from(part.width)).sum();
         let raw = if field.map.is_empty() {
             value
         } else {
@@ -364,6 +379,25 @@ impl Words {
                 }
             }
         }
+    }
+}
+
+/// What to try in place of a name that is not known: what holds it or is held by it, whatever the
+/// case, or begins as it does; or else all.
+fn like(name: &str, known: &[&str]) -> String {
+    let upper = |name: &str| name.to_ascii_uppercase();
+    let asked = upper(name);
+    let alike = |known: &&&str| {
+        let known = upper(known);
+        let begins = asked.bytes().zip(known.bytes());
+        let same = begins.take_while(|(a, b)| a == b).count();
+        known.contains(&asked) || asked.contains(&known) || same * 2 > known.len()
+    };
+    let close: Vec<&str> = known.iter().filter(alike).copied().collect();
+    if close.is_empty() || asked.is_empty() {
+        format!("it has {}", known.join(", "))
+    } else {
+        format!("there is {}", close.join(", "))
     }
 }
 

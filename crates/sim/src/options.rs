@@ -109,7 +109,8 @@ pub enum OptionsError {
     },
     /// There is no such option.
     #[error(
-        "'{0}' is not an option of a simulated chip; there are flash, flash-size, part, status, rev, mac, efuse, set.NAME, crystal, boot, usb, reenumerate, away, link, secure-download, latency, fault, fast and real"
+        "'{0}' is not an option of a simulated chip; there are {known} and set.NAME",
+        known = OPTIONS.join(", ")
     )]
     Key(String),
     /// The value of an option cannot be read.
@@ -173,6 +174,28 @@ pub enum OptionsError {
     #[error(transparent)]
     Flash(#[from] FlashError),
 }
+
+/// What [`SimOptions::set`] knows, besides fields.
+const OPTIONS: [&str; 18] = [
+    "flash",
+    "flash-size",
+    "part",
+    "status",
+    "rev",
+    "mac",
+    "efuse",
+    "crystal",
+    "boot",
+    "usb",
+    "reenumerate",
+    "away",
+    "link",
+    "secure-download",
+    "latency",
+    "fault",
+    "fast",
+    "real",
+];
 
 /// Scheme of a simulated chip's address.
 pub const SCHEME: &str = "sim://";
@@ -320,6 +343,20 @@ impl SimOptions {
                 None => return Err(OptionsError::Key(key.to_owned())),
             },
         }
+        Ok(())
+    }
+
+    /// Sets a field of the chip by its name alone, or an option: what `guru sim --set` is given.
+    /// `flash` is what the package holds, and never a file.
+    ///
+    /// # Errors
+    ///
+    /// The value of an option cannot be read; those of a field are found by [`check`](Self::check).
+    pub fn set_field_or_option(&mut self, name: &str, value: &str) -> Result<(), OptionsError> {
+        if name != "flash" && OPTIONS.contains(&name) {
+            return self.set(name, value);
+        }
+        self.fields.push((name.to_owned(), value.to_owned()));
         Ok(())
     }
 

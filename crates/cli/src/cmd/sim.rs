@@ -2,7 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
-use guru_sim::{Endpoint, Event as ChipEvent, OptionsError, ServeEvent, SimOptions, serve};
+use guru_sim::{Endpoint, Event as ChipEvent, ServeEvent, SimOptions, serve};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -126,16 +126,7 @@ impl Sim {
         }
         for option in &self.set {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            // The file of the flash has an option of its own: `flash` here is what the package holds.
-            let mut fields = options.chip.identity.fields.iter();
-            if fields.any(|field| field.name == key) {
-                options.set(&format!("set.{key}"), value)?;
-                continue;
-            }
-            match options.set(key, value) {
-                Err(OptionsError::Key(_)) => options.set(&format!("set.{key}"), value)?,
-                done => done?,
-            }
+            options.set_field_or_option(key, value)?;
         }
         options.check()?;
         Ok(options)

@@ -6,4 +6,5 @@ mod connect;
 mod faults;
 mod leave;
 mod read;
+mod security;
 mod write;
