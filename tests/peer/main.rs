@@ -5,7 +5,6 @@
 
 mod case;
 mod clients;
-mod commands;
 mod identity;
 mod inputs;
 mod javascript;
@@ -56,10 +55,6 @@ fn main() -> ExitCode {
     trials.push(trial(
         "reference sees what the simulator was told to be".into(),
         Box::new(identity::told),
-    ));
-    trials.push(trial(
-        "ours takes every option of the reference".into(),
-        Box::new(commands::same_options),
     ));
     trials.push(Trial::test(
         "every chip has been told to be something",

@@ -2,10 +2,13 @@
 
 mod bench;
 mod chips;
+mod dist;
 mod elf;
 mod examples;
 mod film;
 mod image;
+#[cfg(test)]
+mod platform;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -16,6 +19,7 @@ usage: cargo xtask TASK
   examples [--check]   compile examples/hello and write its flash images;
                        --check: compare them with those in the repository instead
   chips [--check]      write docs/chips.md from the data in chips/; --check: compare instead
+  dist [TRIPLE]        build an archive for a release, for this machine or another target
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
 ";
 
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         ["examples", "--check"] => examples::run(examples::Mode::Check),
         ["chips"] => chips::run(chips::Mode::Write),
         ["chips", "--check"] => chips::run(chips::Mode::Check),
+        ["dist"] => dist::run(None),
+        ["dist", target] => dist::run(Some(target)),
         ["bench"] => bench::run_all(),
         _ => {
             eprint!("{USAGE}");

@@ -4,6 +4,7 @@
 mod cells;
 mod nor;
 mod part;
+mod positioned;
 mod sfdp;
 
 pub use cells::{Flash, FlashError};

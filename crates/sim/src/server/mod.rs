@@ -1,6 +1,8 @@
 //! A simulated chip for other programs: on a pseudo-terminal, on a TCP port, or behind RFC 2217.
 
 mod port;
+#[cfg(unix)]
+mod pty;
 mod pump;
 
 use std::io;
@@ -103,7 +105,7 @@ fn serve_pty(
     events: &mut dyn FnMut(ServeEvent),
 ) -> Result<(), ServeError> {
     let listen = |error| ServeError::Listen("a pseudo-terminal".to_owned(), error);
-    let new = || port::PtyPort::new(options.link.as_deref()).map_err(listen);
+    let new = || pty::PtyPort::new(options.link.as_deref()).map_err(listen);
     let mut port = new()?;
     let mut is_new = true;
     while !pump.is_cancelled() {
