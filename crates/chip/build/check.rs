@@ -668,6 +668,21 @@ impl Check<'_> {
             "memory.drom",
             "ends before its start",
         );
+        for reserved in &memory.rom_reserved {
+            let (start, end) = (reserved.start, reserved.end);
+            let place = format!("{start:#x} to {end:#x}");
+            self.require(
+                start < end && reserved.min_revision <= reserved.max_revision,
+                "memory.rom_reserved",
+                format!("{place} is empty"),
+            );
+            let mapped = [memory.irom, memory.drom];
+            self.require(
+                mapped.iter().all(|(from, to)| end <= *from || *to <= start),
+                "memory.rom_reserved",
+                format!("{place} is mapped flash"),
+            );
+        }
     }
 
     fn quirks(&mut self, chip: &Chip) {

@@ -127,6 +127,12 @@ impl Emit {
         let memory = list(&c.memory.map, |(name, start, end)| {
             format!("MemoryRange {{ name: {name:?}, range: {start:#010x}..{end:#010x} }}")
         });
+        let reserved = list(&c.memory.rom_reserved, |r| {
+            format!(
+                "ReservedRange {{ range: {:#010x}..{:#010x}, min_revision: {}, max_revision: {} }}",
+                r.start, r.end, r.min_revision, r.max_revision
+            )
+        });
         let mut named = Vec::new();
         for (name, runs) in &c.named_bits {
             named.push(format!("({name:?}, {})", self.one(runs)?));
@@ -154,6 +160,7 @@ impl Emit {
     strapping: {strapping},
     flash: {},
     memory: {memory},
+    rom_reserved: {reserved},
     irom: {:#010x}..{:#010x},
     drom: {:#010x}..{:#010x},
     uf2_family: {},
@@ -361,7 +368,8 @@ fn rom(c: &Chip) -> String {
          security_info: SecurityInfoForm::{:?}, begin_words: {}, sync_value: {:#010x}, \
          flash_block: {:#x}, ram_block: {:#x}, \
          receive: ReceiveBuffer {{ size: {}, ahead: {} }}, erase: EraseRule::{:?}, \
-         inflate: {}, md5: {}, default_flash_size: {:#x}, banners: {banners}, \
+         inflate: {}, md5: {}, ram_needs_insecure_boot: {}, \
+         default_flash_size: {:#x}, banners: {banners}, \
          boot_modes: {modes}, \
          resets: ResetCauses {{ power_on: {:?}, pin: {:?}, watchdog: {:?}, software: {:?}, \
          usb: {:?} }}, \
@@ -379,6 +387,7 @@ fn rom(c: &Chip) -> String {
         r.erase,
         option(r.inflate.as_ref(), |rule| format!("InflateRule::{rule:?}")),
         r.md5,
+        r.ram_needs_insecure_boot,
         r.default_flash_size,
         r.resets.power_on,
         r.resets.pin,

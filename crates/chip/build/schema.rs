@@ -98,6 +98,8 @@ pub struct Rom {
     pub erase: Erase,
     pub inflate: Option<Inflate>,
     pub md5: bool,
+    #[serde(default)]
+    pub ram_needs_insecure_boot: bool,
     pub default_flash_size: u32,
     pub log_baud: u32,
     pub banners: Vec<Banner>,
@@ -468,4 +470,22 @@ pub struct Memory {
     pub irom: (u32, u32),
     #[serde(default)]
     pub drom: (u32, u32),
+    /// What the ROM's loader works in.
+    #[serde(default)]
+    pub rom_reserved: Vec<Reserved>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reserved {
+    pub start: u32,
+    pub end: u32,
+    #[serde(default)]
+    pub min_revision: u16,
+    #[serde(default = "any_revision")]
+    pub max_revision: u16,
+}
+
+fn any_revision() -> u16 {
+    u16::MAX
 }

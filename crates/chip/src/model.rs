@@ -40,6 +40,9 @@ pub struct Chip {
     pub flash: FlashTables,
     /// Address ranges by the names that tools print, in the order of the data sheet.
     pub memory: &'static [MemoryRange],
+    /// RAM that the ROM's loader works in: what is loaded there would be overwritten, or end the
+    /// loader. Empty where it is not known.
+    pub rom_reserved: &'static [ReservedRange],
     /// Instruction bus window through which flash is executed.
     pub irom: Range<u32>,
     /// Data bus window through which flash is read; empty where the chip has none.
@@ -125,6 +128,8 @@ pub struct Rom {
     pub inflate: Option<InflateRule>,
     /// How SPI_FLASH_MD5 answers; `None`: no digest command.
     pub md5: bool,
+    /// Whether the ROM starts no program in RAM once secure boot is on.
+    pub ram_needs_insecure_boot: bool,
     /// Flash size, in bytes, that the ROM assumes before SPI_SET_PARAMS.
     pub default_flash_size: u32,
     /// What is printed at reset, by the first chip revision that prints it, ascending.
@@ -628,6 +633,17 @@ pub struct MemoryRange {
     pub name: &'static str,
     /// Addresses.
     pub range: Range<u32>,
+}
+
+/// RAM that the ROM's loader works in, as some revisions have it.
+#[derive(Debug)]
+pub struct ReservedRange {
+    /// Addresses.
+    pub range: Range<u32>,
+    /// First chip revision (major * 100 + minor) that has it so.
+    pub min_revision: u16,
+    /// Last one.
+    pub max_revision: u16,
 }
 
 /// Behaviour that numbers cannot express. Each is one function in the code, with its source.

@@ -1,6 +1,7 @@
 //! What is typed on the command line, parsed: numbers, addresses, sizes, pins.
 
 use std::num::IntErrorKind;
+use std::time::Duration;
 
 use guru_loader::{FlashSizeOption, SpiConnection};
 
@@ -47,6 +48,51 @@ pub fn number(text: &str) -> Result<u32, String> {
         IntErrorKind::PosOverflow => format!("'{text}' is too large; the limit is 0xffffffff"),
         _ => no_number(),
     })
+}
+
+/// Reads the address of a word of memory: a number that is a multiple of 4.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn word_address(text: &str) -> Result<u32, String> {
+    let address = number(text)?;
+    if address.is_multiple_of(4) {
+        return Ok(address);
+    }
+    Err(format!(
+        "'{text}' is not a multiple of 4, as an address of memory must be; 0x{:08x} is the word \
+         that holds it",
+        address & !3
+    ))
+}
+
+/// Reads a number of bytes that is a multiple of 4, with `k` or `M` behind it or not.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn words_size(text: &str) -> Result<u32, String> {
+    let size = scaled(text)?;
+    if size > 0 && size.is_multiple_of(4) {
+        return Ok(size);
+    }
+    Err(format!(
+        "'{text}' is not a multiple of 4, since memory is read by words; {} would be",
+        size.checked_next_multiple_of(4).unwrap_or(size & !3).max(4)
+    ))
+}
+
+/// Reads a number of seconds, such as `2` or `0.5`.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.0..=1e6).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("'{text}' is no number of seconds; write 10 or 0.5"))
 }
 
 /// Reads a number that may have `k` (1024) or `M` (1024 * 1024) behind it.
@@ -194,6 +240,33 @@ mod tests {
         assert!(size("4096M").unwrap_err().contains("too large"));
         assert!(size("k").unwrap_err().contains("ALL"));
         assert!(size("4K").unwrap_err().contains("4k"));
+    }
+
+    #[test]
+    fn memory_is_addressed_by_words() {
+        assert_eq!(word_address("0x60000078"), Ok(0x6000_0078));
+        assert!(
+            word_address("0x6000007a")
+                .unwrap_err()
+                .contains("0x60000078")
+        );
+        assert!(
+            word_address("0x100000000")
+                .unwrap_err()
+                .contains("0xffffffff")
+        );
+        assert_eq!(words_size("1k"), Ok(1024));
+        assert!(words_size("6").unwrap_err().contains("8 would be"));
+        assert!(words_size("0").is_err());
+        assert!(words_size("0xffffffff").is_err());
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "x", "-1", "inf", "nan", "1e9"] {
+            assert!(seconds(text).unwrap_err().contains("0.5"), "{text}");
+        }
     }
 
     #[test]

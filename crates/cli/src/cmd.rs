@@ -3,21 +3,27 @@
 mod chip_id;
 mod completions;
 mod config;
+mod dump_mem;
 mod erase_flash;
 mod erase_region;
 mod flash;
 mod flash_id;
 mod flash_status;
 mod get_security_info;
+mod load_ram;
 mod man;
 mod ports;
 mod read_flash;
 mod read_flash_sfdp;
 mod read_mac;
+mod read_mem;
+pub mod reset;
+mod run;
 mod sim;
 mod verify_flash;
 mod version;
 mod write_flash;
+mod write_mem;
 
 use clap::{Parser, Subcommand};
 
@@ -71,6 +77,12 @@ pub enum Command {
     GetSecurityInfo(get_security_info::GetSecurityInfo),
     ChipId(chip_id::ChipId),
     ReadMac(read_mac::ReadMac),
+    ReadMem(read_mem::ReadMem),
+    WriteMem(write_mem::WriteMem),
+    DumpMem(dump_mem::DumpMem),
+    LoadRam(load_ram::LoadRam),
+    Run(run::Run),
+    Reset(reset::Reset),
     Ports(ports::Ports),
     Sim(sim::Sim),
     Version(version::Version),
@@ -96,6 +108,12 @@ impl Command {
             Self::GetSecurityInfo(command) => command.run(context),
             Self::ChipId(command) => command.run(context),
             Self::ReadMac(command) => command.run(context),
+            Self::ReadMem(command) => command.run(context),
+            Self::WriteMem(command) => command.run(context),
+            Self::DumpMem(command) => command.run(context),
+            Self::LoadRam(command) => command.run(context),
+            Self::Run(command) => command.run(context),
+            Self::Reset(command) => command.run(context),
             Self::Ports(command) => command.run(context),
             Self::Sim(command) => command.run(context),
             Self::Version(command) => command.run(context),
@@ -129,7 +147,18 @@ impl Command {
     pub fn writes_data(&self) -> bool {
         match self {
             Self::ReadFlash(command) => command.to_stdout(),
+            Self::DumpMem(command) => command.to_stdout(),
             Self::Completions(_) | Self::Man(_) => true,
+            _ => self.monitors(),
+        }
+    }
+
+    /// Whether what a program prints is shown.
+    pub fn monitors(&self) -> bool {
+        match self {
+            Self::LoadRam(command) => command.monitor.is_on(),
+            Self::Run(command) => command.monitor.is_on(),
+            Self::Reset(command) => command.monitor.is_on(),
             _ => false,
         }
     }

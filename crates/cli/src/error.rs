@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use guru_image::FirmwareError;
+use guru_image::{FirmwareError, RamError};
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
 use guru_sim::{OptionsError, ServeError};
@@ -48,6 +48,25 @@ pub enum Error {
         option: &'static str,
         /// What is wrong.
         error: Box<Error>,
+    },
+    /// A program for RAM.
+    #[error(transparent)]
+    Ram(RamError),
+    /// A file of arguments cannot be read.
+    #[error("the arguments in '{file}' cannot be read")]
+    Arguments {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program did not print what was waited for.
+    #[error("'{text}' was not printed within {seconds} s")]
+    NotPrinted {
+        /// What was waited for.
+        text: String,
+        /// For how long.
+        seconds: f64,
     },
     /// The last word of a list of addresses and files has no partner.
     #[error(
@@ -276,7 +295,10 @@ impl Error {
             | Self::Overlap { .. }
             | Self::SfdpLength { .. }
             | Self::Config(_)
+            | Self::Ram(_)
             | Self::Simulator(_) => Kind::Usage,
+            Self::Arguments { .. } => Kind::File,
+            Self::NotPrinted { .. } => Kind::Verify,
             Self::Serve(ServeError::Listen(..)) => Kind::Port,
             Self::Serve(_) => Kind::Usage,
             Self::Firmware(FirmwareError::Read(_)) | Self::Output { .. } => Kind::File,
@@ -366,6 +388,15 @@ impl Error {
     /// Whether the port can be talked to no more, so that the chip cannot be reset.
     pub fn ends_the_link(&self) -> bool {
         matches!(self.kind(), Kind::Link | Kind::Interrupted)
+    }
+}
+
+impl From<RamError> for Error {
+    fn from(error: RamError) -> Self {
+        match error {
+            RamError::Firmware(error) => Self::Firmware(error),
+            error => Self::Ram(error),
+        }
     }
 }
 

@@ -239,7 +239,11 @@ choices! {
     }
 }
 
-fn baud(text: &str) -> Result<u32, String> {
+/// Reads a baud rate.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn baud(text: &str) -> Result<u32, String> {
     text.parse()
         .ok()
         .filter(|baud| (300..=20_000_000).contains(baud))

@@ -1,6 +1,7 @@
 //! The program `guru`: commands, what they show, and the predecessor's command line beside them.
 
 mod args;
+mod at_files;
 mod cmd;
 mod compat;
 pub mod config;
@@ -10,6 +11,7 @@ mod files;
 mod globals;
 mod interrupt;
 mod many;
+mod monitor;
 mod part_file;
 mod port;
 mod port_list;

@@ -2,7 +2,7 @@
 
 use guru_link::{Address, NativeLink, OpenOptions};
 use guru_loader::Before;
-use guru_sim::{SCHEME, SimLink, SimOptions};
+use guru_sim::{Pace, SCHEME, SimLink, SimOptions};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -47,6 +47,15 @@ fn simulated(context: &mut Context, name: &str) -> Result<Port, Error> {
         });
     }
     Ok(Port::Sim(Box::new(link)))
+}
+
+/// Whether a port is a simulated chip in virtual time, where waiting costs none and nothing comes
+/// that has not come at once.
+pub fn is_virtual(name: &str) -> bool {
+    name.starts_with(SCHEME)
+        && name
+            .parse()
+            .is_ok_and(|options: SimOptions| options.pace != Some(Pace::Real))
 }
 
 /// The rate that the port is opened at.

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::at_files;
 use crate::cmd::{Cli, Command};
 use crate::compat;
 use crate::config::setting::with_defaults;
@@ -23,6 +24,11 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if words.get(1).is_some_and(|name| is_old_name(name)) {
         return compat::run(words.into_iter().skip(2).collect());
     }
+    let words = match at_files::expand(&words) {
+        Ok(None) => words,
+        Ok(Some(expanded)) => expanded,
+        Err((file, source)) => return fail(&Error::Arguments { file, source }, &words),
+    };
     let mut loaded = config::load(Mode::Guru);
     let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
         loaded.has_bad_variable(setting)
@@ -79,6 +85,8 @@ fn screen(cli: &Cli) -> Box<dyn Screen> {
     };
     let verbosity = cli.globals.verbosity();
     match cli.globals.format {
+        // What a program prints is among the events then.
+        Format::Json if cli.command.monitors() => Box::new(Json::new(Stream::Stdout, verbosity)),
         Format::Json => Box::new(Json::new(stream, verbosity)),
         Format::Text => Box::new(Text::new(stream, verbosity, cli.command.shows_progress())),
     }
@@ -94,11 +102,20 @@ fn refuse(error: &clap::Error, words: &[OsString]) -> u8 {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
         let message = message.trim_start_matches("error: ").to_owned();
-        return Json::new(Stream::Stdout, Verbosity::Normal).end(Err(&Error::Usage(message)));
+        return fail(&Error::Usage(message), words);
     }
     // A reader that went away is no reason to fail.
     let _ = error.print();
     if asked { exit::SUCCESS } else { exit::REFUSED }
+}
+
+/// An error before there is a command.
+fn fail(error: &Error, words: &[OsString]) -> u8 {
+    if wants_json(words) {
+        Json::new(Stream::Stdout, Verbosity::Normal).end(Err(error))
+    } else {
+        Text::new(Stream::Stderr, Verbosity::Normal, false).end(Err(error))
+    }
 }
 
 fn wants_json(words: &[OsString]) -> bool {

@@ -5,15 +5,17 @@ use std::time::Duration;
 use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
-    After, ConnectOptions, Error as LoaderError, ErrorKind, Event, NoSuchReset,
+    After, ConnectOptions, Console, Error as LoaderError, ErrorKind, Event, Leaving, NoSuchReset,
     NotInSecureDownload, Observer, ReadLength, Session,
 };
 
 use crate::args::Size;
+use crate::cmd::reset::Into;
 use crate::compat;
 use crate::context::{Context, Mode};
 use crate::error::{Error, Kind};
 use crate::interrupt;
+use crate::monitor::MonitorArgs;
 use crate::port::{self, Port};
 use crate::port_list;
 use crate::trace::{self, Health};
@@ -39,27 +41,114 @@ pub fn with_device(
     let outcome = match device.can_leave(context.globals.after.0) {
         Ok(()) => {
             context.screen.message(&Message::Ready);
-            work(context, &mut device, job)
+            work(context, &mut device, Ending::Leave, job)
         }
         Err(error) => {
             // Nothing was done, and the chip goes back to what it did.
             context.globals.after.0 = After::HardReset;
-            work(context, &mut device, |_, _| Err(error))
+            work(context, &mut device, Ending::Leave, |_, _| Err(error))
         }
     };
     // The trace file is complete only now.
     drop(device);
-    if health.is_damaged() {
-        context.screen.message(&Message::Warning {
-            text: "the trace file could not be written completely".to_owned(),
-        });
-    }
+    health.tell(context);
     outcome
+}
+
+/// As [`with_device`], for a job that ends the loader and starts a program: the chip is not reset
+/// then, and what the program prints is shown.
+///
+/// # Errors
+/// Those of the job, of the monitor, and of everything around them.
+pub fn with_program(
+    context: &mut Context,
+    monitor: &MonitorArgs,
+    job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
+) -> Result<(), Error> {
+    interrupt::watch(context);
+    let (mut device, health) = connect(context)?;
+    context.screen.message(&Message::Ready);
+    let mut outcome = work(context, &mut device, Ending::Run, job);
+    let mut console = device.into_console();
+    if outcome.is_ok() && monitor.is_on() {
+        outcome = monitor.show(context, &mut console);
+    }
+    drop(console);
+    health.tell(context);
+    outcome
+}
+
+/// A port that nothing was read from, for what needs no loader that answers.
+///
+/// # Errors
+/// The port cannot be opened, or none was named and there is not exactly one.
+pub fn open(context: &mut Context) -> Result<(Console<Traced<Port>>, Health), Error> {
+    interrupt::watch(context);
+    if let Some(error) = context.misconfigured.take() {
+        return Err(error.into());
+    }
+    let name = match &context.globals.port[..] {
+        [name] => name.clone(),
+        _ => the_port(context)?,
+    };
+    let link = port::open(context, &name)?;
+    let (link, health) = trace::traced(context, link)?;
+    Ok((Console::new(link), health))
+}
+
+/// The only port that a board can be behind.
+fn the_port(context: &Context) -> Result<String, Error> {
+    let ports = port_list::wanted(&context.globals)?;
+    let names: Vec<_> = ports.into_iter().map(|port| port.path).collect();
+    match &names[..] {
+        [] => Err(port_list::none(&context.globals)),
+        [name] => Ok(name.clone()),
+        _ => Err(Error::Usage(format!(
+            "there are several ports ({}); name one with --port",
+            names.join(", ")
+        ))),
+    }
+}
+
+/// Resets the chip behind a port by its control lines.
+///
+/// # Errors
+/// The port has none, and what the link says.
+pub fn reset(
+    context: &mut Context,
+    console: &mut Console<Traced<Port>>,
+    into: Into,
+) -> Result<(), Error> {
+    let options = options(context);
+    match into {
+        Into::App => {
+            let leaving = block_on(console.reset_into_app(&options))?;
+            context.screen.event(&Event::Leaving(leaving));
+        }
+        Into::Download => {
+            if !block_on(console.reset_into_loader(&options))? {
+                return Err(Error::Usage(
+                    "--before no-reset leaves nothing to do; leave it out".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is done with a chip after a job that went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is left as `--after` says.
+    Leave,
+    /// A program runs that is not to be disturbed.
+    Run,
 }
 
 fn work(
     context: &mut Context,
     device: &mut Device,
+    ending: Ending,
     job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
 ) -> Result<(), Error> {
     let result = job(device, &mut observer(context.screen.as_mut()));
@@ -84,6 +173,15 @@ fn work(
         .is_err_and(|error| error.ends_the_link() || left_alone(error))
     {
         return outcome;
+    }
+    match (ending, context.mode, &outcome) {
+        (Ending::Run, _, Ok(())) => return outcome,
+        // The predecessor lets the chip alone even if nothing was started.
+        (Ending::Run, Mode::Esptool, Err(_)) => {
+            context.screen.event(&Event::Leaving(Leaving::Running));
+            return outcome;
+        }
+        (Ending::Leave, ..) | (Ending::Run, Mode::Guru, Err(_)) => {}
     }
     let after = context.globals.after.0;
     let left = block_on(device.reset(after, &mut observer(context.screen.as_mut())));

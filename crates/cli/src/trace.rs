@@ -10,7 +10,7 @@ use guru_link::trace::{TraceSink, TraceText, TraceWriter, Traced};
 
 use crate::context::{Context, Mode};
 use crate::error::Error;
-use crate::ui::{Out, Stream, escape};
+use crate::ui::{Message, Out, Stream, escape};
 
 /// Tells whether the trace file could be written.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,19 @@ pub struct Health(Arc<AtomicBool>);
 
 impl Health {
     /// Whether something is missing in the file.
-    pub fn is_damaged(&self) -> bool {
+    fn is_damaged(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Health {
+    /// Says that something is missing in the file, if so. Its end is known when the link is gone.
+    pub fn tell(&self, context: &mut Context) {
+        if self.is_damaged() {
+            context.screen.message(&Message::Warning {
+                text: "the trace file could not be written completely".to_owned(),
+            });
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use guru_loader::{
 };
 use serde::Serialize;
 
+use crate::cmd::reset::Into;
 use crate::config::Source;
 use crate::error::Error;
 
@@ -49,6 +50,13 @@ pub fn confirm(question: &str) -> Option<bool> {
     Some(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
+/// Writes what a program on a chip prints to standard output, as it is. Returns whether anybody
+/// still reads it.
+pub(crate) fn pass_on(bytes: &[u8]) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}
+
 /// Shows what happens.
 pub trait Screen: Send {
     /// Something happened in a session with a chip.
@@ -59,6 +67,11 @@ pub trait Screen: Send {
 
     /// What the command was started for is known. The chip is left afterwards.
     fn report(&mut self, report: Report);
+
+    /// Something that a program on the chip prints. Returns whether anybody still reads it.
+    fn output(&mut self, _bytes: &[u8]) -> bool {
+        true
+    }
 
     /// The program ends. Returns its exit code.
     fn end(&mut self, outcome: Result<(), &Error>) -> u8;
@@ -150,6 +163,11 @@ pub enum Message {
         /// What.
         text: String,
     },
+    /// A line that a program on the chip printed (`--format json`).
+    Output {
+        /// The line without its end; what is no UTF-8 is replaced.
+        text: String,
+    },
     /// A simulated chip can be reached.
     Simulator {
         /// Its chip.
@@ -209,6 +227,15 @@ pub enum Report {
         #[serde(flatten)]
         mac: Addresses,
     },
+    /// `dump-mem`.
+    DumpMem {
+        /// The file that was made; `None`: standard output.
+        file: Option<PathBuf>,
+        /// First byte.
+        address: u32,
+        /// Bytes read.
+        bytes: u64,
+    },
     /// `erase-flash`.
     EraseFlash,
     /// `erase-region`.
@@ -237,6 +264,17 @@ pub enum Report {
     /// `read-flash-sfdp --decode`.
     #[serde(rename = "read-flash-sfdp")]
     DecodedSfdp(Box<Sfdp>),
+    /// `load-ram`.
+    LoadRam {
+        /// The program.
+        file: PathBuf,
+        /// Number of segments.
+        segments: usize,
+        /// Bytes, padding included.
+        bytes: u64,
+        /// Where it was started.
+        entry: u32,
+    },
     /// `ports`.
     Ports {
         /// The ports, the likeliest first.
@@ -260,6 +298,20 @@ pub enum Report {
     },
     /// `read-mac`.
     ReadMac(Addresses),
+    /// `read-mem`.
+    ReadMem {
+        /// Address of the word.
+        address: u32,
+        /// Its value.
+        value: u32,
+    },
+    /// `reset`.
+    Reset {
+        /// What runs now.
+        into: Into,
+    },
+    /// `run`.
+    Run,
     /// `sim`: it was stopped.
     Sim,
     /// `verify-flash`.
@@ -274,6 +326,21 @@ pub enum Report {
     },
     /// `write-flash`.
     WriteFlash(WriteReport),
+    /// `write-mem`.
+    WriteMem {
+        /// Address of the word.
+        address: u32,
+        /// Value as it was given.
+        value: u32,
+        /// Bits that were changed.
+        mask: u32,
+        /// Value before; `None`: it was not read.
+        old: Option<u32>,
+        /// Value that was written, whole.
+        written: Option<u32>,
+        /// Value that was read afterwards.
+        new: Option<u32>,
+    },
 }
 
 /// What became of one of several boards.

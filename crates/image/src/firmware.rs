@@ -41,6 +41,8 @@ pub struct Firmware {
     /// The parts in the order of their addresses. A binary file is one part; an Intel HEX file
     /// has one for each run of addresses, and none when it holds no data.
     pub parts: Vec<FirmwarePart>,
+    /// Where a program starts, if the file says so (a start record of Intel HEX).
+    pub entry: Option<u32>,
 }
 
 /// Bytes that follow each other in flash.
@@ -77,25 +79,27 @@ impl Firmware {
                 address: None,
                 contents,
             }],
+            entry: None,
         })
     }
 
     fn from_hex(contents: &Contents) -> Result<Self, FirmwareError> {
         let text = contents.reader(0..contents.len())?;
-        let runs = hex::parse(BufReader::new(text)).map_err(|error| match error {
-            // A stream can fail only with an I/O error; inside is our own.
-            HexError::Io(error) => match error.downcast::<ReadError>() {
-                Ok(error) => FirmwareError::Read(error),
-                Err(error) => FirmwareError::Hex {
-                    name: contents.name().to_owned(),
-                    source: HexError::Io(error),
+        let (runs, entry) =
+            hex::parse_with_start(BufReader::new(text)).map_err(|error| match error {
+                // A stream can fail only with an I/O error; inside is our own.
+                HexError::Io(error) => match error.downcast::<ReadError>() {
+                    Ok(error) => FirmwareError::Read(error),
+                    Err(error) => FirmwareError::Hex {
+                        name: contents.name().to_owned(),
+                        source: HexError::Io(error),
+                    },
                 },
-            },
-            source => FirmwareError::Hex {
-                name: contents.name().to_owned(),
-                source,
-            },
-        })?;
+                source => FirmwareError::Hex {
+                    name: contents.name().to_owned(),
+                    source,
+                },
+            })?;
         let mut parts = Vec::with_capacity(runs.len());
         for run in runs {
             parts.push(FirmwarePart {
@@ -103,7 +107,7 @@ impl Firmware {
                 contents: Contents::from_bytes(contents.name(), run.bytes)?,
             });
         }
-        Ok(Self { parts })
+        Ok(Self { parts, entry })
     }
 }
 

@@ -132,7 +132,17 @@ pub fn looks_like_hex(head: &[u8]) -> bool {
 /// # Errors
 ///
 /// [`HexError`], with the line for all that is wrong in one.
-pub fn parse(mut input: impl BufRead) -> Result<Vec<Run>, HexError> {
+pub fn parse(input: impl BufRead) -> Result<Vec<Run>, HexError> {
+    parse_with_start(input).map(|(runs, _)| runs)
+}
+
+/// As [`parse`], and the address at which a program starts, where a record says so.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with_start(mut input: impl BufRead) -> Result<(Vec<Run>, Option<u32>), HexError> {
+    let mut start = None;
     let mut builder = Builder::default();
     let mut base = Base::Linear(0);
     let mut ended = false;
@@ -173,17 +183,18 @@ pub fn parse(mut input: impl BufRead) -> Result<Vec<Run>, HexError> {
                 let upper = u16::from_be_bytes(record.data().map_err(fault)?);
                 base = Base::Linear(u32::from(upper) << 16);
             }
-            // Where a program starts: nothing that could be written.
-            3 | 5 => {
+            // A segment and an offset, as only other processors have them.
+            3 => {
                 record.data::<4>().map_err(fault)?;
             }
+            5 => start = Some(u32::from_be_bytes(record.data().map_err(fault)?)),
             kind => return Err(fault(Fault::Type(kind))),
         }
     }
     if !ended {
         return Err(HexError::NoEnd);
     }
-    builder.finish()
+    Ok((builder.finish()?, start))
 }
 
 /// What the 16-bit offsets of data records are added to.

@@ -8,6 +8,7 @@ mod header;
 pub mod hex;
 mod image;
 mod patch;
+mod ram;
 #[cfg(test)]
 mod scratch;
 
@@ -17,3 +18,4 @@ pub use firmware::{Firmware, FirmwareError, FirmwarePart};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
 pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
 pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};
+pub use ram::{RamError, RamFile, RamProgram, RamSegment};

@@ -7,7 +7,7 @@ use guru_link::{Instant, Link, LinkError};
 use guru_wire::slip::{self, Decoder};
 use guru_wire::{Command, ErrorCode, Opcode, Response, SecurityInfo, Timeouts};
 
-use crate::{Error, NotInSecureDownload};
+use crate::{Error, NotInSecureDownload, launch};
 
 /// Largest answer of a ROM: 64 bytes of flash, header and status, with room to spare.
 const MAX_ANSWER: usize = 1024;
@@ -55,6 +55,13 @@ impl From<LinkError> for Fault {
     }
 }
 
+/// What comes of carrying out a command twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Harmless,
+    Harmful,
+}
+
 /// What an answer to SYNC says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Synced {
@@ -62,6 +69,21 @@ pub(crate) enum Synced {
     Rom,
     /// A flasher stub, left by an earlier program.
     Stub,
+}
+
+/// What came of a command that starts a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// The loader answered, and ended.
+    Answered,
+    /// Something came, but not the whole answer: the program has taken the UART already.
+    Torn,
+    /// Nothing came.
+    Silent,
+    /// The loader refused, and goes on.
+    Refused(ErrorCode),
+    /// The loader answered something else, and goes on.
+    Not,
 }
 
 /// Frames and answers over a link.
@@ -317,6 +339,111 @@ impl<L: Link> Channel<L> {
         Ok(false)
     }
 
+    /// Reads several registers, all asked for before the first answer is looked at. An answer does
+    /// not say which address it is for: after any fault nothing of what came is to be used.
+    pub async fn read_words(
+        &mut self,
+        addresses: impl Iterator<Item = u32> + Clone,
+        timeout: Duration,
+    ) -> Result<Vec<u32>, Fault> {
+        let mut requests = Vec::new();
+        for address in addresses.clone() {
+            requests.extend(slip::encode(&Command::ReadReg { address }.encode()));
+        }
+        self.link.write(&requests).await?;
+        let mut words = Vec::new();
+        for _ in addresses {
+            words.push(
+                self.counted_answer(Opcode::ReadReg, 0, timeout)
+                    .await?
+                    .value,
+            );
+        }
+        Ok(words)
+    }
+
+    /// Sends the command by which the loader ends and a program starts. What comes behind its
+    /// answer is the program's and is kept for [`read_raw`](Self::read_raw).
+    pub async fn start(
+        &mut self,
+        command: &Command<'_>,
+        status_len: u8,
+        timeout: Duration,
+    ) -> Result<Started, LinkError> {
+        self.send(command).await?;
+        self.started(command.opcode(), status_len, timeout).await
+    }
+
+    /// Asks whether the loader is still there after such a command. A program gets a SYNC as input
+    /// then.
+    pub async fn probe(
+        &mut self,
+        opcode: Opcode,
+        status_len: u8,
+        timeout: Duration,
+    ) -> Result<Started, LinkError> {
+        self.send(&Command::Sync).await?;
+        self.started(opcode, status_len, timeout).await
+    }
+
+    async fn started(
+        &mut self,
+        opcode: Opcode,
+        status_len: u8,
+        timeout: Duration,
+    ) -> Result<Started, LinkError> {
+        self.decoder.reset();
+        self.unread = 0..0;
+        let latency = self.link.info().capabilities.latency;
+        let deadline = self.now() + timeout + latency * 2;
+        let mut came = Vec::new();
+        loop {
+            let mut chunk = [0; 256];
+            let count = self.link.read(&mut chunk, deadline).await?;
+            came.extend_from_slice(&chunk[..count]);
+            let ours = |answer: &launch::Answered| answer.opcode == opcode as u8;
+            let answer = launch::answers(&came).find(ours);
+            if let Some(answer) = answer {
+                self.keep(&came[answer.end..]);
+                return Ok(match answer.status {
+                    Ok(()) => Started::Answered,
+                    Err(code) => Started::Refused(code),
+                });
+            }
+            if count > 0 && came.len() + chunk.len() <= READ_CHUNK {
+                continue;
+            }
+            // A request that lost a byte may be another command.
+            if launch::answers(&came).next().is_some() {
+                return Ok(Started::Not);
+            }
+            self.keep(launch::behind_torn(&came, opcode, status_len));
+            return Ok(if came.is_empty() {
+                Started::Silent
+            } else {
+                Started::Torn
+            });
+        }
+    }
+
+    /// Puts back what is to be read next.
+    fn keep(&mut self, bytes: &[u8]) {
+        let count = bytes.len().min(READ_CHUNK);
+        self.input[..count].copy_from_slice(&bytes[..count]);
+        self.unread = 0..count;
+    }
+
+    /// What comes, as it comes: first what was kept.
+    pub async fn read_raw(&mut self, deadline: Instant) -> Result<Vec<u8>, LinkError> {
+        if self.unread.is_empty() {
+            let count = self.link.read(&mut self.input[..], deadline).await?;
+            self.unread = 0..count;
+        }
+        let bytes = self.input[self.unread.clone()].to_vec();
+        self.unread = 0..0;
+        Ok(bytes)
+    }
+
     /// Silence after which nothing more is under way.
     pub fn quiet(&self) -> Duration {
         Duration::from_millis(20) + self.link.info().capabilities.latency * 4
@@ -331,6 +458,29 @@ impl<L: Link> Channel<L> {
         timeout: Duration,
         doing: &str,
     ) -> Result<Answer, Error> {
+        self.ask(command, data_len, timeout, doing, Repeat::Harmless)
+            .await
+    }
+
+    /// A command that is not to be carried out twice: it is repeated only if the chip says that it
+    /// was not done.
+    pub async fn once(
+        &mut self,
+        command: &Command<'_>,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Answer, Error> {
+        self.ask(command, 0, timeout, doing, Repeat::Harmful).await
+    }
+
+    async fn ask(
+        &mut self,
+        command: &Command<'_>,
+        data_len: usize,
+        timeout: Duration,
+        doing: &str,
+        repeat: Repeat,
+    ) -> Result<Answer, Error> {
         let opcode = command.opcode();
         if self
             .allowed
@@ -338,24 +488,34 @@ impl<L: Link> Channel<L> {
         {
             return Err(NotInSecureDownload::doing(doing));
         }
-        let mut fault = "complete";
-        for attempt in 1..=QUERY_ATTEMPTS {
-            match self.exchange(command, data_len, timeout).await {
+        let (mut fault, mut refused) = ("complete", None);
+        for _ in 1..=QUERY_ATTEMPTS {
+            let unknown = match self.exchange(command, data_len, timeout).await {
                 Ok(answer) => return Ok(answer),
                 Err(Fault::Link(error)) => return Err(error.into()),
                 // Once may be a damaged request; what is refused twice is refused.
-                Err(Fault::Refused(code)) if attempt > 1 || !may_be_damage(code) => {
+                Err(Fault::Refused(code)) if refused == Some(code) || !may_be_damage(code) => {
                     return Err(Error::Refused {
                         doing: doing.to_owned(),
                         opcode,
                         code,
                     });
                 }
-                Err(Fault::Refused(_)) => self.count_fault(),
-                Err(Fault::Silence) => fault = "complete",
-                Err(Fault::Damaged) => fault = "undamaged",
-            }
-            if !self.resync().await? {
+                Err(Fault::Refused(code)) => {
+                    refused = Some(code);
+                    self.count_fault();
+                    is_no_roms(code)
+                }
+                Err(Fault::Silence) => {
+                    fault = "complete";
+                    true
+                }
+                Err(Fault::Damaged) => {
+                    fault = "undamaged";
+                    true
+                }
+            };
+            if !self.resync().await? || unknown && repeat == Repeat::Harmful {
                 break;
             }
         }
@@ -379,13 +539,19 @@ fn answered_len(response: &Response, asked: usize) -> usize {
     asked
 }
 
-/// Whether a refusal may come from a request that was damaged on its way.
+/// Whether a refusal may come from a request or an answer that was damaged on its way.
 fn may_be_damage(code: ErrorCode) -> bool {
-    [
-        ErrorCode::INVALID_FORMAT,
-        ErrorCode::CHECKSUM,
-        ErrorCode::FLASH_READ,
-        ErrorCode::READ_LENGTH,
-    ]
-    .contains(&code)
+    is_no_roms(code)
+        || [
+            ErrorCode::INVALID_FORMAT,
+            ErrorCode::CHECKSUM,
+            ErrorCode::FLASH_READ,
+            ErrorCode::READ_LENGTH,
+        ]
+        .contains(&code)
+}
+
+/// Whether no ROM refuses so: the answer is damaged, whatever became of the request.
+fn is_no_roms(code: ErrorCode) -> bool {
+    code.failed != 1 || code.code == 0
 }

@@ -161,8 +161,8 @@ impl Entry {
     }
 }
 
-/// The reset sequences to try, in turn.
-fn strategies<L: Link>(link: &L, options: &ConnectOptions) -> Vec<ResetSequence> {
+/// The reset sequences to try, in turn; none: no reset is to be made.
+pub(crate) fn strategies<L: Link>(link: &L, options: &ConnectOptions) -> Vec<ResetSequence> {
     let info = link.info();
     if options.before == Before::NoReset {
         return Vec::new();

@@ -105,6 +105,12 @@ pub enum Error {
         /// Behind the last byte that was to be touched.
         end: u64,
     },
+    /// A request that would do harm, or stop the loader; nothing was sent. `--force` overrides.
+    #[error("{reason} (--force overrides)")]
+    Harmful {
+        /// What would happen.
+        reason: String,
+    },
     /// The flash does not hold what was written.
     #[error("'{file}' at 0x{address:08x}: the flash holds something else than was written")]
     VerifyFailed {
@@ -294,9 +300,10 @@ impl Error {
             | Self::CannotEncrypt(_)
             | Self::SecureDownload(_)
             | Self::BeyondAddresses { .. } => ErrorKind::Forbidden,
-            Self::BadRequest(_) | Self::DoesNotFit { .. } | Self::ImageMismatch { .. } => {
-                ErrorKind::Usage
-            }
+            Self::BadRequest(_)
+            | Self::DoesNotFit { .. }
+            | Self::Harmful { .. }
+            | Self::ImageMismatch { .. } => ErrorKind::Usage,
             Self::Protected { .. } => ErrorKind::Device,
             Self::VerifyFailed { .. }
             | Self::StatusNotTaken { .. }

@@ -195,6 +195,43 @@ pub enum Event {
     },
     /// Status registers of the flash are about to be written.
     WritingStatus(Box<StatusChange>),
+    /// Memory is being read.
+    Dumping {
+        /// First byte.
+        address: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// Memory was read.
+    Dumped {
+        /// First byte.
+        address: u32,
+        /// Bytes.
+        bytes: u64,
+        /// Time by the link's clock.
+        elapsed: Duration,
+    },
+    /// A program is being loaded into RAM.
+    Loading {
+        /// Name of the file.
+        name: String,
+    },
+    /// A segment of it is being loaded.
+    LoadingSegment {
+        /// First byte.
+        address: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// A program is in RAM and is being started.
+    Loaded {
+        /// Name of the file.
+        name: String,
+        /// Number of segments.
+        segments: usize,
+        /// Where it starts.
+        entry: u32,
+    },
     /// The line damages what passes over it: the write or read goes on more carefully.
     LineFault {
         /// What happened.
@@ -254,8 +291,12 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
+    /// Reading memory.
+    Dump,
     /// Erasing flash.
     Erase,
+    /// Loading RAM.
+    Load,
     /// Reading flash.
     Read,
     /// Comparing flash with contents.
@@ -276,6 +317,8 @@ pub enum Leaving {
     WatchdogReset,
     /// The application was started without a reset (ESP8266).
     SoftReset,
+    /// A program runs that was loaded into RAM, or the application after `run`.
+    Running,
     /// Left in the ROM loader.
     InLoader,
     /// Held in reset: EN stays low.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use guru_chip::{OtgReset, Quirk};
-use guru_link::{Lines, Link, LinkError, ResetSequence};
+use guru_chip::{Chip, ESPRESSIF_VENDOR, OtgReset, Quirk, USB_SERIAL_JTAG_PRODUCT};
+use guru_link::{Lines, Link, LinkError, PortInfo, ResetSequence};
 use guru_wire::{Begin, Command};
 
 use crate::boot_log::BootLog;
 use crate::enter::has_flow_control;
 use crate::recover::wait_for_port;
 use crate::{
-    After, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session, SpiConnection, UsbMode,
+    After, ConnectOptions, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session,
+    SpiConnection, UsbMode,
 };
 
 /// How long a port may be away that left with the last reset.
@@ -18,6 +19,42 @@ const AWAY: Duration = Duration::from_secs(3);
 
 /// How long a boot log takes over a chip's own USB.
 const BOOT_LOG: Duration = Duration::from_millis(300);
+
+/// The sequence of control lines by which the chip behind a port starts its application.
+pub(crate) fn app_reset(info: &PortInfo, options: &ConnectOptions) -> (ResetSequence, Leaving) {
+    match &options.hard_reset {
+        Some(custom) => (custom.clone(), Leaving::CustomReset),
+        None => (by_pin(info, is_own_usb(info)), Leaving::HardReset),
+    }
+}
+
+fn by_pin(info: &PortInfo, own_usb: bool) -> ResetSequence {
+    if has_flow_control(info) {
+        ResetSequence::hard_with_flow_control()
+    } else {
+        ResetSequence::hard(own_usb)
+    }
+}
+
+/// Whether the chip behind a port can be reset into its application only by registers: over the
+/// USB-OTG device of the ROM of some chips.
+pub(crate) fn reset_needs_loader(info: &PortInfo) -> bool {
+    let product = info.usb.as_ref().map(|usb| usb.product);
+    is_own_usb(info)
+        && guru_chip::CHIPS
+            .iter()
+            .any(|chip| chip.usb.otg_product == product && chip.usb.otg_reset != OtgReset::Pin)
+}
+
+/// Whether a port is a USB device of some chip's ROM.
+pub(crate) fn is_own_usb(info: &PortInfo) -> bool {
+    info.usb.as_ref().is_some_and(|usb| {
+        let otg = |chip: &&Chip| chip.usb.otg_product == Some(usb.product);
+        usb.vendor == ESPRESSIF_VENDOR
+            && (usb.product == USB_SERIAL_JTAG_PRODUCT
+                || guru_chip::CHIPS.iter().copied().any(|chip| otg(&chip)))
+    })
+}
 
 impl<L: Link> Session<L> {
     /// Whether the chip can be left in this way, over this port and in its mode. To be asked before
@@ -108,11 +145,7 @@ impl<L: Link> Session<L> {
         if mode == Some(UsbMode::Otg) && strapped && self.has_watchdog_reset() {
             return self.reset_by_watchdog(observer).await;
         }
-        let sequence = if has_flow_control(self.channel.link().info()) {
-            ResetSequence::hard_with_flow_control()
-        } else {
-            ResetSequence::hard(mode.is_some())
-        };
+        let sequence = by_pin(self.channel.link().info(), mode.is_some());
         if mode.is_some() {
             // What comes now is the boot log.
             self.channel.discard_input().await?;
@@ -264,6 +297,15 @@ impl<L: Link> Session<L> {
 
     /// The loader starts the application, without a reset.
     async fn soft_reset(&mut self) -> Result<Leaving, Error> {
+        self.begin_to_leave().await?;
+        // To a ROM this means to go on with what is in flash; the application starts at once, and
+        // an answer need not come.
+        self.channel.send(&Command::FlashEnd { stay: true }).await?;
+        Ok(Leaving::SoftReset)
+    }
+
+    /// Begins an empty write, whose end is the end of the loader.
+    pub(crate) async fn begin_to_leave(&mut self) -> Result<(), Error> {
         if self.flash.is_none() {
             // A ROM begins no write, not even an empty one, without a flash.
             self.connect_pins(SpiConnection::Default, &mut |_| {})
@@ -280,9 +322,6 @@ impl<L: Link> Session<L> {
         let doing = "leaving the loader";
         let begin = Command::FlashBegin(begin);
         self.channel.query(&begin, 0, timeout, doing).await?;
-        // To a ROM this means to go on with what is in flash; the application starts at once, and
-        // an answer need not come.
-        self.channel.send(&Command::FlashEnd { stay: true }).await?;
-        Ok(Leaving::SoftReset)
+        Ok(())
     }
 }

@@ -90,6 +90,36 @@ pub enum Notice {
     },
     /// Flash encryption is on, and flash is read as it is.
     ReadsEncrypted,
+    /// A program for RAM is for another chip or revision.
+    ProgramMismatch {
+        /// Name of the file.
+        file: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A segment of a program for RAM lies in mapped flash, and is left out.
+    SegmentInFlash {
+        /// First byte.
+        address: u32,
+        /// Number of bytes.
+        length: u32,
+    },
+    /// A segment is loaded where it should not be, because `--force` was given.
+    SegmentForced {
+        /// What may go wrong.
+        reason: String,
+    },
+    /// Words of memory of which no two readings agree.
+    Unsettled {
+        /// How many.
+        words: usize,
+        /// Address of the first one.
+        first: u32,
+        /// Address of the last one.
+        last: u32,
+    },
+    /// No answer came to the command that starts a program, and the loader answers no more.
+    StartUnanswered,
     /// Security features are on, so the image header is left alone.
     HeaderKept,
     /// The file does not start with an image, so the flash parameters cannot be changed.
@@ -279,6 +309,11 @@ impl Notice {
             | Self::Careful
             | Self::NoChipId { .. }
             | Self::NotAsBelieved { .. }
+            | Self::ProgramMismatch { .. }
+            | Self::SegmentInFlash { .. }
+            | Self::SegmentForced { .. }
+            | Self::Unsettled { .. }
+            | Self::StartUnanswered
             | Self::UsbPins { .. }
             | Self::StuckInLoader { watchdog: false }
             | Self::NoWatchdogReset {
@@ -396,6 +431,24 @@ impl fmt::Display for Notice {
             }
             Self::ReadsEncrypted => f.write_str(
                 "flash encryption is on: the flash is read as it is, and what is encrypted stays so",
+            ),
+            Self::ProgramMismatch { file, reason } => {
+                write!(f, "'{file}' {reason}; it may not run")
+            }
+            Self::SegmentInFlash { address, length } => write!(
+                f,
+                "the segment of {length} bytes at 0x{address:08x} lies in mapped flash and is not \
+                 loaded; what needs it will not find it"
+            ),
+            Self::SegmentForced { reason } => f.write_str(reason),
+            Self::Unsettled { words, first, last } => write!(
+                f,
+                "{words} words between 0x{first:08x} and 0x{last:08x} were different at each \
+                 reading: they change by themselves, or the line is bad"
+            ),
+            Self::StartUnanswered => f.write_str(
+                "the loader did not answer when the program was started, and it answers no more: \
+                 the program should run",
             ),
             Self::HeaderKept => {
                 f.write_str("security features are on, so the image header is left as it is")

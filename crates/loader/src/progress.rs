@@ -48,6 +48,19 @@ impl Meter {
         self.to_send = self.to_send.saturating_sub(raw.saturating_sub(packed));
     }
 
+    /// `bytes` more are in RAM, up to `address`. Segments may lie anywhere.
+    pub fn loaded(&mut self, bytes: u64, address: u32, observer: &mut dyn Observer) {
+        self.sent += bytes;
+        observer.event(Event::Progress(Progress {
+            step: self.step,
+            address,
+            done: self.sent.min(self.total),
+            total: self.total,
+            sent: 0,
+            to_send: 0,
+        }));
+    }
+
     /// Contents before `address` are done.
     pub fn at(&self, address: u32, observer: &mut dyn Observer) {
         observer.event(Event::Progress(Progress {

@@ -12,7 +12,7 @@ use crate::channel::Fault;
 use crate::compress::Packed;
 use crate::digest::Placed;
 use crate::progress::Meter;
-use crate::{Error, Event, Notice, Observer, Session, UsbMode};
+use crate::{Error, Event, Notice, Observer, Session};
 
 /// Attempts at one sector on a bad line.
 const SECTOR_ATTEMPTS: u32 = 40;
@@ -421,16 +421,10 @@ impl<L: Link> Session<L> {
     }
 
     /// Largest block, in bytes, that the loader takes over this port. The ROM's device on USB-OTG
-    /// takes less; behind a port about which nothing is known there may be one.
+    /// takes less.
     fn largest_block(&self) -> u32 {
-        let known = self.channel.link().info().usb.is_some();
-        let otg = match self.device.usb_mode {
-            Some(UsbMode::Otg) => true,
-            Some(UsbMode::SerialJtag) => false,
-            None => !known && self.chip.usb.otg_product.is_some(),
-        };
         let largest = self.chip.rom.flash_block;
-        if otg {
+        if self.may_be_otg() {
             largest.min(self.chip.usb.otg_block)
         } else {
             largest

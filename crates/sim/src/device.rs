@@ -54,6 +54,8 @@ pub struct Device {
     /// USB-OTG: RTS alone was asserted.
     usb_armed: bool,
     bus: Bus,
+    /// What a program prints when it is started.
+    says: Vec<u8>,
     /// There is no UART at the host's end: a socket. The host understands whatever comes.
     rate_follows: bool,
 
@@ -169,6 +171,7 @@ impl Device {
             strapped: options.boot != Boot::App,
             usb_armed: false,
             bus: Bus::new(options),
+            says: options.says.clone(),
             rate_follows: false,
             now: 0,
             loader: Loader::new(&board, revision),
@@ -390,6 +393,11 @@ impl Device {
         self.board.nor.cells()
     }
 
+    /// A word of memory, or of a register, as the CPU sees it.
+    pub fn word(&self, address: u32) -> u32 {
+        self.board.read(address)
+    }
+
     /// Counts since the start.
     pub fn stats(&self) -> Stats {
         let counts = self.board.nor.counts();
@@ -398,6 +406,7 @@ impl Device {
             erased_bytes: counts.erased_bytes,
             program_commands: counts.program_commands,
             programmed_bytes: counts.programmed_bytes,
+            sent_to_host: self.to_host.sent(),
             ..self.stats
         }
     }
@@ -669,6 +678,8 @@ impl Device {
                     next: 0,
                 };
                 self.events.push(Event::CodeNotExecuted { entry });
+                // At once: its first bytes follow those of the answer without a gap.
+                self.say(self.says.clone());
             }
         }
     }
@@ -685,6 +696,7 @@ impl Device {
         );
         if log.repeat.is_empty() {
             self.events.push(Event::AppNotExecuted);
+            self.say(self.says.clone());
         }
         self.phase = Phase::Running {
             repeat: log.repeat,
@@ -752,6 +764,7 @@ impl Device {
         } else {
             if log.repeat.is_empty() {
                 self.events.push(Event::AppNotExecuted);
+                self.say(self.says.clone());
             }
             Phase::Running {
                 repeat: log.repeat,
@@ -831,7 +844,7 @@ impl Device {
 
     /// Sends bytes to the host.
     fn say(&mut self, bytes: Vec<u8>) {
-        if !self.connected || self.to_host.pending() > MAX_UNREAD {
+        if bytes.is_empty() || !self.connected || self.to_host.pending() > MAX_UNREAD {
             return;
         }
         let (baud, byte) = match self.usb {

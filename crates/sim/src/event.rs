@@ -47,6 +47,8 @@ pub struct Stats {
     pub bytes_to_chip: u64,
     /// Bytes from the chip to the host, as delivered.
     pub bytes_to_host: u64,
+    /// Bytes that the chip has put on the line, delivered or not: by these, faults have their places.
+    pub sent_to_host: u64,
     /// Transfers from the host: calls of `write`.
     pub writes: u64,
     /// Commands that the loader has answered.

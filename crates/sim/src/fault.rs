@@ -316,6 +316,11 @@ impl Line {
         }
     }
 
+    /// Bytes that have passed so far.
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
     /// What becomes of bytes on their way.
     pub fn pass(&mut self, bytes: Vec<u8>) -> Vec<Run> {
         let mut runs = vec![Run {

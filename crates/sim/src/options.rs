@@ -52,6 +52,9 @@ pub struct SimOptions {
     pub away: Duration,
     /// `link=FILE`: a symbolic link to the pseudo-terminal, which goes and comes back with it.
     pub link: Option<PathBuf>,
+    /// `says=TEXT` or `says=@FILE`: what the program prints when it is started, from RAM or from
+    /// flash. Its code is not executed.
+    pub says: Vec<u8>,
     /// `latency=1ms`: time of each transfer over USB, in each direction.
     pub latency: Duration,
     /// `fault=SPEC`, as often as wanted: what goes wrong; see [`crate::fault`].
@@ -176,7 +179,7 @@ pub enum OptionsError {
 }
 
 /// What [`SimOptions::set`] knows, besides fields.
-const OPTIONS: [&str; 18] = [
+const OPTIONS: [&str; 19] = [
     "flash",
     "flash-size",
     "part",
@@ -191,6 +194,7 @@ const OPTIONS: [&str; 18] = [
     "away",
     "link",
     "secure-download",
+    "says",
     "latency",
     "fault",
     "fast",
@@ -221,6 +225,7 @@ impl SimOptions {
             reenumerate: None,
             away: DEFAULT_AWAY,
             link: None,
+            says: Vec::new(),
             latency: Duration::from_millis(1),
             faults: FaultSpec::default(),
             pace: None,
@@ -330,6 +335,12 @@ impl SimOptions {
             }
             "link" if value.is_empty() => return Err(wrong("link", &"expected a file")),
             "link" => self.link = Some(value.into()),
+            "says" => {
+                self.says = match value.strip_prefix('@') {
+                    None => value.as_bytes().to_vec(),
+                    Some(path) => std::fs::read(path).map_err(|error| wrong("says", &error))?,
+                };
+            }
             "latency" => {
                 let expected = "expected a time such as 1ms, at most 1s";
                 let time = parse_time(value).filter(|time| *time <= Duration::from_secs(1));

@@ -71,6 +71,11 @@ impl Wire {
         self.free_at
     }
 
+    /// Bytes that were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.line.passed()
+    }
+
     /// Bytes that have not been taken.
     pub fn pending(&self) -> usize {
         self.pending

@@ -36,6 +36,8 @@ pub enum Value {
     Integer,
     /// A number in any base, with k or M, or ALL.
     Size,
+    /// A number in any base, with k or M.
+    Bytes,
     /// A decimal number.
     Baud,
     /// One of these.
@@ -59,6 +61,8 @@ pub struct Command {
     pub options: &'static [Opt],
     /// Arguments, by the name in messages.
     pub arguments: &'static [(&'static str, Value)],
+    /// How many of the last arguments may be missing.
+    pub optional: usize,
     /// Whether the last argument takes all that is left.
     pub many: bool,
 }
@@ -131,7 +135,7 @@ pub fn parse_command(words: Vec<OsString>, command: &'static Command) -> Result<
     }
     let given = parsed.arguments.len();
     let known = command.arguments.len();
-    if given < known {
+    if given < known - command.optional {
         let (name, _) = command.arguments[given];
         return Err(format!("Missing argument '{name}'."));
     }
@@ -339,6 +343,12 @@ fn convert(
             }
             _ => Ok(as_it_is()),
         },
+        Value::Bytes => match crate::args::scaled(&text) {
+            Err(error) if !error.contains("too large") => {
+                Err(format!("'{text}' is not a valid integer."))
+            }
+            _ => Ok(as_it_is()),
+        },
         Value::Baud => match text.trim().replace('_', "").parse::<i64>() {
             Ok(baud) => Ok((baud.to_string().into(), None)),
             Err(_) => Err(format!("'{text}' is not a valid baud rate.")),
@@ -483,6 +493,7 @@ mod tests {
             },
         ],
         arguments: &[("ADDRESS", Value::Integer), ("SIZE", Value::Size)],
+        optional: 0,
         many: false,
     };
 

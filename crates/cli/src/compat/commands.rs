@@ -115,7 +115,7 @@ const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), ""
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 13] = [
+pub static COMMANDS: [Command; 18] = [
     Command {
         name: "write-flash",
         options: &[
@@ -148,6 +148,7 @@ pub static COMMANDS: [Command; 13] = [
             PINS,
         ],
         arguments: &[(PAIRS, Value::Text)],
+        optional: 0,
         many: true,
     },
     Command {
@@ -158,6 +159,7 @@ pub static COMMANDS: [Command; 13] = [
             ("SIZE", Value::Size),
             ("OUTPUT", Value::Text),
         ],
+        optional: 0,
         many: false,
     },
     Command {
@@ -171,84 +173,133 @@ pub static COMMANDS: [Command; 13] = [
             PINS,
         ],
         arguments: &[(PAIRS, Value::Text)],
+        optional: 0,
         many: true,
     },
     Command {
         name: "erase-flash",
         options: &[flag("--force", ""), FLASH_TYPE, PINS],
         arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "erase-region",
         options: &[flag("--force", ""), FLASH_TYPE, PINS],
         arguments: &[("ADDRESS", Value::Integer), ("SIZE", Value::Size)],
+        optional: 0,
         many: false,
     },
     Command {
         name: "flash-id",
         options: &[PINS],
         arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "read-flash-status",
         options: &[STATUS_BYTES, PINS],
         arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "write-flash-status",
         options: &[flag("--non-volatile", ""), STATUS_BYTES, PINS],
         arguments: &[("VALUE", Value::Integer)],
+        optional: 0,
         many: false,
     },
     Command {
         name: "read-flash-sfdp",
         options: &[SIZE, MODE, FREQUENCY, PINS],
         arguments: &[("ADDRESS", Value::Integer), ("BYTES", Value::Integer)],
+        optional: 0,
         many: false,
     },
     Command {
         name: "get-security-info",
         options: &[],
         arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "chip-id",
         options: &[],
         arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "read-mac",
         options: &[],
         arguments: &[],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "read-mem",
+        options: &[],
+        arguments: &[("ADDRESS", Value::Integer)],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "write-mem",
+        options: &[],
+        arguments: &[
+            ("ADDRESS", Value::Integer),
+            ("VALUE", Value::Integer),
+            ("[MASK]", Value::Integer),
+        ],
+        optional: 1,
+        many: false,
+    },
+    Command {
+        name: "dump-mem",
+        options: &[],
+        arguments: &[
+            ("ADDRESS", Value::Integer),
+            ("SIZE", Value::Bytes),
+            ("OUTPUT", Value::Text),
+        ],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "load-ram",
+        options: &[],
+        arguments: &[("FILENAME", Value::Text)],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "run",
+        options: &[],
+        arguments: &[],
+        optional: 0,
         many: false,
     },
     Command {
         name: "version",
         options: &[],
         arguments: &[],
+        optional: 0,
         many: false,
     },
 ];
 
 /// Commands that will come.
-pub const NOT_YET: [&str; 13] = [
+pub const NOT_YET: [&str; 8] = [
     "dump-bbm",
-    "dump-mem",
     "elf2image",
     "image-info",
-    "load-ram",
     "merge-bin",
-    "read-mem",
     "read-nand-spare",
     "read-sdc-chip-info",
-    "run",
     "verify-sdc-certificate",
-    "write-mem",
     "write-nand-spare",
 ];
 

@@ -8,6 +8,7 @@ use super::click::{self, Opt, Parsed, Takes};
 use super::commands::{self, COMMANDS, GROUP, NOT_YET};
 use super::screen::{Job, Lines, Screen};
 use super::settings;
+use crate::at_files;
 use crate::cmd::Cli;
 use crate::config::setting::with_defaults;
 use crate::config::{self, Loaded};
@@ -21,7 +22,7 @@ pub const LEVEL: &str = "5.6.0";
 /// Runs a command line of the predecessor, without the program's own name. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> u8 {
     let mut lines = Lines::new();
-    let words = match arguments::expand(&words) {
+    let words = match at_files::expand(&words) {
         Ok(None) => words,
         Ok(Some(words)) => {
             let shown: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();

@@ -1,7 +1,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use guru_image::{FirmwareError, ReadError};
+use guru_image::{FirmwareError, HeaderError, ImageError, RamError, ReadError};
 use guru_link::LinkError;
 use guru_loader::{
     CannotEncrypt, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo,
@@ -272,8 +272,9 @@ impl Screen {
         let verb = match progress.step {
             Step::Write => "Writing at",
             Step::Read => "Reading from",
+            Step::Dump => "Dumping from",
             // The predecessor shows none for these.
-            Step::Erase | Step::Verify => return,
+            Step::Erase | Step::Load | Step::Verify => return,
         };
         if !self.job.shows_progress || self.lines.silent {
             return;
@@ -445,6 +446,11 @@ impl Screen {
             Notice::ImageMismatch { file, reason } => {
                 let text = mismatch(self.chip, file, reason);
                 self.lines.note(&text);
+            }
+            Notice::ProgramMismatch { file, reason } => {
+                let text = mismatch(self.chip, file, reason);
+                self.lines
+                    .warn(&format!("{text}. The loaded image may not run."));
             }
             Notice::HeaderKept => self
                 .lines
@@ -789,6 +795,40 @@ impl ui::Screen for Screen {
                     status(change.asked)
                 ));
             }
+            Event::Dumping { address, length } => {
+                let file = self.job.output.as_deref().unwrap_or_default();
+                lines.print(&format!(
+                    "Dumping {length} bytes from {address:#010x} to file '{}'...",
+                    escape(file)
+                ));
+            }
+            Event::Dumped {
+                address,
+                bytes,
+                elapsed,
+            } => {
+                let seconds = elapsed.as_secs_f64();
+                let file = self.job.output.as_deref().unwrap_or_default();
+                lines.print(&format!(
+                    "Dumped {bytes} bytes from {address:#010x} in {seconds:.1} seconds{} to '{}'.",
+                    format::rate(*bytes, seconds),
+                    escape(file)
+                ));
+            }
+            Event::Loading { name } => {
+                lines.print(&format!("Loading '{}' to RAM...", escape(name)));
+            }
+            Event::LoadingSegment { address, length } if self.job.shows_progress => {
+                lines.print(&format!("Downloading {length} bytes at {address:#010x}"));
+            }
+            Event::Loaded {
+                name,
+                segments,
+                entry,
+            } => lines.print(&format!(
+                "Loaded {segments} segments from '{}' to RAM, executing at {entry:#010x}.",
+                escape(name)
+            )),
             Event::LinkLost { attempt } => {
                 if *attempt == 1 {
                     lines.print("\nLost connection, retrying...");
@@ -797,6 +837,8 @@ impl ui::Screen for Screen {
                     lines.part(".");
                 }
             }
+            // Of an application that is started and reset at once nobody speaks.
+            Event::Leaving(Leaving::Running) if self.job.command == "run" => {}
             Event::Leaving(leaving) => {
                 if !self.left {
                     lines.print("");
@@ -811,6 +853,7 @@ impl ui::Screen for Screen {
                     Leaving::WatchdogReset => lines.print("Hard resetting with a watchdog..."),
                     Leaving::SoftReset => lines.print("Soft resetting..."),
                     // The line that others wait for, and what is true.
+                    Leaving::Running => lines.print("Exiting immediately."),
                     Leaving::InLoader if self.job.hard_reset => {
                         lines.print("Hard resetting via RTS pin...");
                         let port = self.not_reset.take().unwrap_or_default();
@@ -890,6 +933,18 @@ impl ui::Screen for Screen {
                 }
                 self.lines.print(&line);
             }
+            Report::ReadMem { address, value } => {
+                self.lines
+                    .print(&format!("{address:#010x} = {value:#010x}"));
+            }
+            Report::WriteMem {
+                address,
+                value,
+                mask,
+                ..
+            } => self.lines.print(&format!(
+                "Wrote {value:#010x} with mask {mask:#010x} to {address:#010x}."
+            )),
             Report::ChipId {
                 chip_id: Some(id), ..
             } => {
@@ -900,6 +955,11 @@ impl ui::Screen for Screen {
             }
             _ => {}
         }
+    }
+
+    fn output(&mut self, bytes: &[u8]) -> bool {
+        self.lines.end_line();
+        ui::pass_on(bytes)
     }
 
     fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
@@ -1015,6 +1075,17 @@ fn fatal(chip: &str, error: &Error) -> String {
             Error::Unaligned {
                 what: "address", ..
             } => "Offset to erase from must be a multiple of 4096.".to_owned(),
+            Error::Ram(RamError::Image {
+                source: ImageError::Header(HeaderError::Magic { found }),
+                ..
+            }) => format!("Invalid firmware image magic={found:#x}"),
+            Error::Ram(RamError::Image {
+                source: ImageError::Header(HeaderError::SegmentCount { found }),
+                ..
+            }) => format!(
+                "Invalid segment count {found} (max 16). Usually this indicates a linker script \
+                 problem."
+            ),
             Error::Unaligned { .. } => {
                 "Size of data to erase must be a multiple of 4096.".to_owned()
             }

@@ -11,6 +11,8 @@ pub struct Json {
     out: Out,
     verbosity: Verbosity,
     report: Option<Report>,
+    /// A line of the program on the chip that has not ended.
+    printed: Vec<u8>,
 }
 
 impl Json {
@@ -20,6 +22,22 @@ impl Json {
             out: Out::new(stream),
             verbosity,
             report: None,
+            printed: Vec::new(),
+        }
+    }
+
+    /// Tells what was printed, up to the end of the last whole line, or all of it.
+    fn tell_printed(&mut self, all: bool) {
+        let whole = self.printed.iter().rposition(|byte| *byte == b'\n');
+        let end = match whole {
+            _ if all => self.printed.len(),
+            Some(at) => at + 1,
+            None => return,
+        };
+        let lines: Vec<u8> = self.printed.drain(..end).collect();
+        for line in String::from_utf8_lossy(&lines).lines() {
+            let text = line.to_owned();
+            self.line(&Message::Output { text });
         }
     }
 
@@ -78,7 +96,16 @@ impl Screen for Json {
         self.line(&value);
     }
 
+    fn output(&mut self, bytes: &[u8]) -> bool {
+        /// A line that does not end is told in pieces.
+        const MAX_LINE: usize = 4096;
+        self.printed.extend_from_slice(bytes);
+        self.tell_printed(self.printed.len() > MAX_LINE);
+        !self.out.is_gone()
+    }
+
     fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
+        self.tell_printed(true);
         match outcome {
             Ok(()) => {
                 let report = self.report.take();

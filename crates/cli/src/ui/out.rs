@@ -52,6 +52,11 @@ impl Out {
         }
     }
 
+    /// Whether nobody reads it any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// Whether a person looks at it.
     pub fn is_terminal(&self) -> bool {
         self.terminal

@@ -9,6 +9,7 @@ use super::{
     BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
     Verbosity, chip, escape,
 };
+use crate::cmd::reset::Into;
 use crate::error::{Error, exit};
 
 /// Text for people: a progress bar on a terminal, plain lines elsewhere.
@@ -476,6 +477,23 @@ impl Screen for Text {
                     self.warn(&warning);
                 }
             }
+            Event::Dumping { .. } => {}
+            Event::Dumped {
+                bytes,
+                address,
+                elapsed,
+            } => self.line(&format!(
+                "  read {bytes} bytes from 0x{address:08x} in {}",
+                rate(*bytes, *elapsed)
+            )),
+            Event::Loading { name } => {
+                let name = self.out.paint(Style::Strong, &escape(name));
+                self.line(&format!("Loading {name} into RAM"));
+            }
+            Event::LoadingSegment { address, length } => {
+                self.line(&format!("  {length} bytes at 0x{address:08x}"));
+            }
+            Event::Loaded { entry, .. } => self.line(&format!("  starting at 0x{entry:08x}")),
             Event::LineFault { fault, count } => {
                 self.detail(&format!("  fault {count} on the line: {}", escape(fault)));
             }
@@ -492,6 +510,7 @@ impl Screen for Text {
                 Leaving::CustomReset => "Reset by the custom sequence.",
                 Leaving::WatchdogReset => "Reset by the watchdog; the application runs.",
                 Leaving::SoftReset => "The application was started.",
+                Leaving::Running => "The program runs.",
                 Leaving::InLoader => "The chip stays in its loader.",
                 Leaving::HeldInReset => {
                     "The chip is held in reset, until a program opens the port or it is unplugged."
@@ -600,6 +619,8 @@ impl Screen for Text {
                 self.line("Ctrl-C stops it.");
             }
             Message::SimulatorEvent { text, .. } => self.line(&escape(text)),
+            // Passed on as it is.
+            Message::Output { .. } => {}
         }
     }
 
@@ -650,6 +671,33 @@ impl Screen for Text {
                 let file = file.display().to_string();
                 self.line(&format!("  stored in {}", escape(&file)));
             }
+            Report::DumpMem {
+                file: Some(file), ..
+            } => {
+                let file = file.display().to_string();
+                self.line(&format!("  stored in {}", escape(&file)));
+            }
+            Report::ReadMem { address, value } => {
+                self.result(&format!("0x{address:08x} = 0x{value:08x}"));
+            }
+            Report::WriteMem {
+                address,
+                old: Some(old),
+                written: Some(written),
+                new: Some(new),
+                ..
+            } => {
+                self.result(&format!("0x{address:08x}: 0x{old:08x} -> 0x{written:08x}"));
+                if new != written {
+                    self.note(&format!(
+                        "it reads as 0x{new:08x} now: some of these bits cannot be written, or \
+                         change by themselves"
+                    ));
+                }
+            }
+            Report::Reset {
+                into: Into::Download,
+            } => self.line("Reset by DTR and RTS into the loader."),
             Report::VerifyFlash { files } => {
                 let what = if files == 1 { "the file" } else { "all files" };
                 self.line(&format!("The flash holds {what}."));
@@ -662,9 +710,19 @@ impl Screen for Text {
             Report::EraseFlash
             | Report::EraseRegion { .. }
             | Report::ReadFlash { .. }
+            | Report::DumpMem { .. }
+            | Report::LoadRam { .. }
+            | Report::Reset { .. }
+            | Report::Run
+            | Report::WriteMem { .. }
             | Report::Sim
             | Report::WriteFlash(_) => {}
         }
+    }
+
+    fn output(&mut self, bytes: &[u8]) -> bool {
+        self.end_bar();
+        super::pass_on(bytes)
     }
 
     fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
@@ -730,7 +788,9 @@ fn bar(progress: &Progress) -> ProgressBar {
 
 fn verb(step: Step) -> &'static str {
     match step {
+        Step::Dump => "reading",
         Step::Erase => "erasing",
+        Step::Load => "loading",
         Step::Read => "reading",
         Step::Verify => "comparing",
         Step::Write => "writing",

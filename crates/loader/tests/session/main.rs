@@ -5,6 +5,7 @@ mod bench;
 mod connect;
 mod faults;
 mod leave;
+mod memory;
 mod read;
 mod security;
 mod write;

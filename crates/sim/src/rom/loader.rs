@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guru_chip::{Quirk, Revision, SecurityInfoForm};
+use guru_chip::{Quirk, Revision};
 use guru_link::Instant;
 use guru_wire::{ErrorCode, Opcode, Response};
 use md5::{Digest, Md5};
@@ -128,9 +128,7 @@ impl Loader {
         Self {
             revision,
             secure_download: fuses.secure_download(),
-            // The ROMs since the ESP32-S2 look at it in main(), behind the loader.
-            runs_ram: board.chip.rom.security_info == SecurityInfoForm::None
-                || !fuses.secure_boot(),
+            runs_ram: !board.chip.rom.ram_needs_insecure_boot || !fuses.secure_boot(),
             connected: false,
             last_opcode: 0,
             value: 0,
