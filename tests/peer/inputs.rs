@@ -34,6 +34,8 @@ pub enum Input {
     Image(ImageInput),
     /// Intel HEX with regions of noise.
     Hex(Vec<Region>),
+    /// A file of `tests/data`.
+    Kept(String),
     /// A damaged copy of another file of the same case.
     Damaged {
         /// The file.
@@ -82,6 +84,10 @@ impl Input {
             Self::Text(text) => text.clone().into_bytes(),
             Self::Image(image) => image.bytes()?,
             Self::Hex(regions) => hex(regions).into_bytes(),
+            Self::Kept(kept) => {
+                let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+                fs::read(data.join(kept))?
+            }
             Self::Damaged { of, at } => {
                 let mut bytes = fs::read(folder.join(of))?;
                 for at in at {

@@ -16,6 +16,7 @@ pub struct Fuses {
     #[serde(default)]
     pub security_info: BTreeMap<String, String>,
     pub download: Option<Download>,
+    pub certificate: Option<Certificate>,
 }
 
 /// Fields that limit the serial loader, and what its ROM says then.
@@ -33,6 +34,21 @@ pub struct Download {
     pub no_serial_jtag: Vec<String>,
     #[serde(default)]
     pub no_otg: Vec<String>,
+}
+
+/// Fields that have to do with the secure download certificate, and what its ROM says and does then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    pub enabled: String,
+    pub counter: String,
+    pub nonce: String,
+    pub not_by_mac: String,
+    pub no_jtag: String,
+    pub key_purpose: u8,
+    pub says: String,
+    pub commands: Vec<u8>,
+    pub reset: String,
 }
 
 impl Fuses {
@@ -74,6 +90,16 @@ impl Fuses {
                 }
             }
         }
+        if let Some(c) = &self.certificate {
+            for name in [&c.enabled, &c.counter, &c.nonce, &c.not_by_mac, &c.no_jtag] {
+                if !self.fields.contains_key(name) {
+                    fail("certificate", &format!("no field `{name}`"));
+                }
+            }
+            if !c.commands.is_sorted_by(|one, next| one < next) {
+                fail("certificate", "commands are not ascending");
+            }
+        }
         problems
     }
 
@@ -104,8 +130,24 @@ impl Fuses {
                 d.no_otg
             ),
         };
+        let certificate = match &self.certificate {
+            None => "None".into(),
+            Some(c) => format!(
+                "Some(CertificateRules {{ enabled: {:?}, counter: {:?}, nonce: {:?}, not_by_mac: {:?}, \
+                 no_jtag: {:?}, key_purpose: {}, says: {:?}, commands: &{:?}, reset: {:?} }})",
+                c.enabled,
+                c.counter,
+                c.nonce,
+                c.not_by_mac,
+                c.no_jtag,
+                c.key_purpose,
+                c.says,
+                c.commands,
+                c.reset
+            ),
+        };
         Ok(format!(
-            "fields: &[{}], info_flags: &[{}], download: {download}",
+            "fields: &[{}], info_flags: &[{}], download: {download}, certificate: {certificate}",
             fields.join(", "),
             flags.join(", ")
         ))
@@ -113,7 +155,7 @@ impl Fuses {
 }
 
 /// A chip without fields.
-pub const NONE: &str = "fields: &[], info_flags: &[], download: None";
+pub const NONE: &str = "fields: &[], info_flags: &[], download: None, certificate: None";
 
 fn bits(bits: &Bits) -> String {
     format!(

@@ -405,6 +405,8 @@ pub struct EfuseSpace {
     pub info_flags: &'static [(u8, &'static str)],
     /// Fields that limit the serial loader.
     pub download: Option<DownloadRules>,
+    /// The secure download certificate, on chips that take one.
+    pub certificate: Option<CertificateRules>,
 }
 
 /// An eFuse field.
@@ -433,6 +435,30 @@ pub struct DownloadRules {
     pub no_serial_jtag: &'static [&'static str],
     /// Each of them keeps the loader from USB-OTG.
     pub no_otg: &'static [&'static str],
+}
+
+/// eFuse fields of the secure download certificate (SDC; the ROM calls it RMA), by name, and what the
+/// ROM does about it.
+#[derive(Debug)]
+pub struct CertificateRules {
+    /// An odd number of its bits: the ROM knows the commands of the certificate.
+    pub enabled: &'static str,
+    /// Sessions so far, a bit each; part of the chip info.
+    pub counter: &'static str,
+    /// Not 0: shows in bit 12 of GET_SECURITY_INFO's flags.
+    pub nonce: &'static str,
+    /// Set: the chip info is not made of the MAC, and cannot be asked for.
+    pub not_by_mac: &'static str,
+    /// Set: no certificate can enable JTAG again.
+    pub no_jtag: &'static str,
+    /// Purpose of the key block that holds the digest of the signer's key.
+    pub key_purpose: u8,
+    /// The line that the ROM prints where download mode is disabled and a certificate may open it.
+    pub says: &'static str,
+    /// The commands that it knows then, ascending.
+    pub commands: &'static [u8],
+    /// Cause of the reset that it makes when it takes a certificate.
+    pub reset: &'static str,
 }
 
 /// Read registers of an eFuse block.

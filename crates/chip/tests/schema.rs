@@ -81,7 +81,7 @@ fn a_missing_key_is_refused() {
 
 #[test]
 fn a_name_that_is_not_the_files_is_refused() {
-    refused("name", "ESP32-C3\"\nuf2", "ESP32-C4\"\nuf2", "name: ");
+    refused("name", "ESP32-C3\"\narch", "ESP32-C4\"\narch", "name: ");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The commands, one file each. The doc comment of a command is its manual.
 
+mod certificate;
 mod chip_id;
 mod completions;
 mod config;
@@ -75,6 +76,8 @@ pub enum Command {
     WriteFlashStatus(flash_status::WriteFlashStatus),
     ReadFlashSfdp(read_flash_sfdp::ReadFlashSfdp),
     GetSecurityInfo(get_security_info::GetSecurityInfo),
+    ReadSdcChipInfo(certificate::ReadSdcChipInfo),
+    VerifySdcCertificate(certificate::VerifySdcCertificate),
     ChipId(chip_id::ChipId),
     ReadMac(read_mac::ReadMac),
     ReadMem(read_mem::ReadMem),
@@ -106,6 +109,8 @@ impl Command {
             Self::WriteFlashStatus(command) => command.run(context),
             Self::ReadFlashSfdp(command) => command.run(context),
             Self::GetSecurityInfo(command) => command.run(context),
+            Self::ReadSdcChipInfo(command) => command.run(context),
+            Self::VerifySdcCertificate(command) => command.run(context),
             Self::ChipId(command) => command.run(context),
             Self::ReadMac(command) => command.run(context),
             Self::ReadMem(command) => command.run(context),

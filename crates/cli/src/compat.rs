@@ -3,6 +3,7 @@
 //! becomes one of ours, and a [`Screen`](crate::ui::Screen) of its own shows the events.
 
 mod arguments;
+mod certificate;
 mod click;
 mod commands;
 mod esptool;

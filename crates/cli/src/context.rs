@@ -32,6 +32,8 @@ pub struct Context {
     pub misconfigured: Option<ConfigError>,
     /// Set by Ctrl-C.
     pub cancel: Cancel,
+    /// Whether the chip is asked for more than which one it is.
+    pub identify: bool,
     /// Where everything is shown.
     pub screen: Box<dyn Screen>,
 }
@@ -46,6 +48,7 @@ impl Context {
             origins: loaded.origins,
             misconfigured: loaded.bad.into_iter().next(),
             cancel: Cancel::default(),
+            identify: true,
             screen,
         }
     }
@@ -61,6 +64,7 @@ impl Context {
             origins: self.origins.clone(),
             misconfigured: None,
             cancel: self.cancel.clone(),
+            identify: self.identify,
             screen,
         }
     }

@@ -361,6 +361,7 @@ fn options(context: &Context) -> ConnectOptions {
     let config = &context.config;
     ConnectOptions {
         chip: globals.chip.named(),
+        identify: context.identify,
         before: globals.before.0,
         attempts: u32::try_from(globals.connect_attempts)
             .ok()

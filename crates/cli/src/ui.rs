@@ -247,6 +247,24 @@ pub enum Report {
     FlashId(FlashInfo),
     /// `get-security-info`.
     GetSecurityInfo(Box<SecurityReport>),
+    /// `read-sdc-chip-info`.
+    ReadSdcChipInfo {
+        /// The file that was made.
+        file: PathBuf,
+        /// The chip info, in hexadecimal.
+        chip_info: String,
+        /// The nonce that is part of it, in hexadecimal.
+        nonce: String,
+    },
+    /// `verify-sdc-certificate`: the chip has taken it.
+    VerifySdcCertificate {
+        /// JTAG is enabled again.
+        jtag: bool,
+        /// The loader knows all its commands again.
+        download: bool,
+        /// The chip boots from flash, whatever its pins say.
+        spi_boot: bool,
+    },
     /// `read-flash-status`.
     ReadFlashStatus(Box<FlashStatus>),
     /// `write-flash-status`.

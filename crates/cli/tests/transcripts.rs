@@ -33,7 +33,9 @@ const PROGRESS: [&str; 7] = [
 ];
 
 /// What stands between these is open.
-const OPEN: [(&str, &str); 11] = [
+const OPEN: [(&str, &str); 13] = [
+    ("Chip info  ", ""),
+    ("Nonce      ", ""),
     ("done, after ", " s"),
     ("Baud rate  ", ""),
     ("ing-baud\",\"baud\":", "}"),

@@ -78,13 +78,17 @@ impl<L: Link> Session<L> {
         if secure_download {
             session.channel.allowed = Some(chip.rom.secure_commands);
             observer.event(Event::Notice(Notice::SecureDownload));
-        } else {
+        } else if session.options.identify {
             if usb_mode == Some(UsbMode::SerialJtag) {
                 session.silence_watchdogs().await?;
             }
-            session.identify(observer).await?;
+            let identified = session.identify(observer).await;
+            identified.map_err(|error| session.or_only_certificates(error))?;
         }
         observer.event(Event::Connected(Box::new(session.device.clone())));
+        if !session.options.identify {
+            return Ok(session);
+        }
         if !secure_download {
             session.power_flash().await?;
             if let Some(volts) = session.options.override_vddsdio {

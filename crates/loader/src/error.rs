@@ -5,6 +5,7 @@ use guru_link::LinkError;
 use guru_wire::{ErrorCode, Opcode};
 use thiserror::Error;
 
+use crate::certificate::CertificateFailure;
 use crate::refusal::{CannotEncrypt, Guard, NotInSecureDownload};
 
 /// Why a session cannot do what it was asked to.
@@ -93,6 +94,9 @@ pub enum Error {
     /// The chip cannot encrypt what it writes.
     #[error("{0}")]
     CannotEncrypt(CannotEncrypt),
+    /// A secure download certificate, or what it is signed for.
+    #[error("{0}")]
+    Certificate(CertificateFailure),
     /// Secure Download Mode does not allow it.
     #[error("{0}")]
     SecureDownload(NotInSecureDownload),
@@ -295,7 +299,9 @@ impl Error {
             | Self::NoAnswer { .. }
             | Self::LineTooBad { .. } => ErrorKind::Device,
             Self::CannotEncrypt(CannotEncrypt::Unaligned { .. }) => ErrorKind::Usage,
+            Self::Certificate(CertificateFailure::Refused { .. }) => ErrorKind::Device,
             Self::NotPossible(_)
+            | Self::Certificate(_)
             | Self::Guarded(_)
             | Self::CannotEncrypt(_)
             | Self::SecureDownload(_)
@@ -345,6 +351,9 @@ impl Error {
             }
             Self::CannotEncrypt(CannotEncrypt::Unaligned { .. }) => return None,
             Self::CannotEncrypt(_) => "security.no-manual-encrypt",
+            Self::Certificate(CertificateFailure::Rejected { .. }) => "certificate.rejected",
+            Self::Certificate(CertificateFailure::NotEnabled { .. }) => "certificate.not-enabled",
+            Self::Certificate(CertificateFailure::OnlyCertificates { .. }) => "certificate.only",
             Self::SecureDownload(_) => "security.download-mode",
             Self::BeyondAddresses { .. } => "flash.large",
             Self::VerifyFailed { .. } => "write.verify-failed",

@@ -34,6 +34,10 @@ pub enum Event {
         /// Present rate in bits per second.
         baud: u32,
     },
+    /// The chip is asked for its chip info, for which a secure download certificate is signed.
+    ReadingChipInfo,
+    /// The chip is given a secure download certificate.
+    VerifyingCertificate,
     /// The flash is connected by the pads that eFuse names (ESP32 without a stub).
     AttachingFromEfuse {
         /// CLK, Q, D, HD, CS.

@@ -7,6 +7,7 @@ mod attach;
 mod baud;
 mod believed;
 mod boot_log;
+mod certificate;
 mod channel;
 mod compress;
 mod connect;
@@ -42,6 +43,7 @@ mod stream;
 mod verify;
 mod write;
 
+pub use certificate::*;
 pub use console::Console;
 pub use device_info::*;
 pub use erase::EraseRegion;

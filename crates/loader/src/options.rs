@@ -10,6 +10,9 @@ use guru_wire::Timeouts;
 pub struct ConnectOptions {
     /// Chip that must be there; `None`: find out.
     pub chip: Option<&'static Chip>,
+    /// Whether part, features and MAC are read, and the baud rate is set. Without that nothing is asked
+    /// for but which chip it is: for a loader that may know few commands.
+    pub identify: bool,
     /// How the chip is brought into its loader.
     pub before: Before,
     /// Attempts at reset and SYNC; `None`: without end.
@@ -37,6 +40,7 @@ impl Default for ConnectOptions {
     fn default() -> Self {
         Self {
             chip: None,
+            identify: true,
             before: Before::DefaultReset,
             attempts: Some(7),
             baud: None,

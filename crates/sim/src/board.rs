@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use guru_chip::{Bits, Chip, Quirk, Revision, Watchdogs};
 use guru_link::Instant;
+use guru_wire::Grants;
 
 use crate::flash::{Nor, Work};
 use crate::fuses::Fuses;
@@ -19,6 +20,8 @@ pub(crate) struct Board {
     pub spi: Spi,
     pub words: Words,
     pub memory: Memory,
+    /// What a secure download certificate has opened, until the chip is reset as a whole.
+    pub grants: Grants,
     watchdog: Option<Watchdog>,
     force_download: u32,
     /// Value of GPIO_STRAP.
@@ -59,6 +62,7 @@ impl Board {
             spi: Spi::new(&chip.spi),
             words,
             memory: Memory::default(),
+            grants: Grants::default(),
             watchdog: chip.watchdogs.as_ref().map(Watchdog::new),
             force_download: 0,
             strap: 0,
@@ -83,6 +87,7 @@ impl Board {
             chip: self.chip,
             revision,
             words: &self.words,
+            grants: self.grants,
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use guru_chip::{Chip, Revision};
 use guru_link::{Instant, Lines, UsbId};
+use guru_wire::Grants;
 
 use crate::board::Board;
 use crate::event::{Event, Stats};
@@ -112,6 +113,8 @@ enum Cause {
     Watchdog,
     Usb,
     Software,
+    /// The CPU alone, when a certificate was taken: what it opened stays open.
+    Cpu,
 }
 
 /// Measurement of the host's baud rate.
@@ -498,7 +501,10 @@ impl Device {
             self.boot_at = None;
             // Software does not make the chip look at its pins again.
             let again = cause == Cause::Software && self.refuses_download();
-            self.strapped = again || self.boot_pin_low();
+            self.strapped = match cause {
+                Cause::Cpu => !self.board.grants.spi_boot,
+                _ => again || self.boot_pin_low(),
+            };
             self.boot(cause, self.strapped);
             return;
         }
@@ -667,6 +673,12 @@ impl Device {
                 self.phase = Phase::Off;
                 self.boot_at = Some((at, Cause::Software));
             }
+            Act::ResetCpu => {
+                self.say(vec![DELIMITER; 2]);
+                let at = self.to_host.free_at().max(self.now);
+                self.phase = Phase::Off;
+                self.boot_at = Some((at, Cause::Cpu));
+            }
             Act::Boot => self.boot_app(),
             Act::RefuseToRun => {
                 self.phase = Phase::Off;
@@ -715,6 +727,9 @@ impl Device {
             (self.dtr, self.rts) = (false, false);
             self.events.push(Event::LeftBus);
         }
+        if cause != Cause::Cpu {
+            self.board.grants = Grants::default();
+        }
         self.board.reset(matches!(cause, Cause::Power | Cause::Pin));
         let now = Instant(Duration::from_nanos(self.now));
         self.board.nor.abandon(now);
@@ -733,6 +748,10 @@ impl Device {
             Cause::Software => resets.software,
             Cause::Watchdog => resets.watchdog,
             Cause::Usb => resets.usb,
+            Cause::Cpu => {
+                let rules = self.chip.efuse.certificate.as_ref();
+                rules.map_or(resets.software, |rules| rules.reset)
+            }
         };
         let strap = self.strap(download);
         self.board.strap = u32::from(strap);
@@ -775,7 +794,8 @@ impl Device {
 
     /// Whether the ROM resets the chip where it would enter its loader.
     fn refuses_download(&self) -> bool {
-        self.board.fuses(self.revision).download_disabled()
+        let fuses = self.board.fuses(self.revision);
+        fuses.download_disabled() && !fuses.certificate_only()
     }
 
     /// The chip is held in reset or has no supply.

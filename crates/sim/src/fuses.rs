@@ -1,6 +1,7 @@
 //! What burnt eFuses do: to the loader, to what it says of itself, and to what it writes.
 
 use guru_chip::{Bits, Chip, Revision};
+use guru_wire::Grants;
 use sha2::{Digest, Sha256};
 
 use crate::identity::Words;
@@ -13,22 +14,60 @@ pub(crate) struct Fuses<'a> {
     pub chip: &'static Chip,
     pub revision: Revision,
     pub words: &'a Words,
+    /// What a certificate has opened.
+    pub grants: Grants,
 }
 
 impl Fuses<'_> {
     /// The ROM does not enter its loader.
     pub fn download_disabled(&self) -> bool {
         let rules = self.chip.efuse.download.as_ref();
-        rules.is_some_and(|rules| {
-            rules.disabled_since <= self.revision.0 && self.is_odd(rules.disabled)
-        })
+        rules
+            .filter(|_| !self.grants.download)
+            .is_some_and(|rules| {
+                rules.disabled_since <= self.revision.0 && self.is_odd(rules.disabled)
+            })
     }
 
     /// Secure Download Mode.
     pub fn secure_download(&self) -> bool {
         let rules = self.chip.efuse.download.as_ref();
         let secure = rules.and_then(|rules| rules.secure);
-        secure.is_some_and(|name| self.is_odd(name)) && !self.download_disabled()
+        let opened = self.grants.download;
+        secure.is_some_and(|name| self.is_odd(name)) && !self.download_disabled() && !opened
+    }
+
+    /// The ROM knows the commands of the secure download certificate.
+    pub fn takes_certificates(&self) -> bool {
+        let rules = self.chip.efuse.certificate.as_ref();
+        rules.is_some_and(|rules| self.is_odd(rules.enabled))
+    }
+
+    /// Of the loader there are only those commands, and what is needed to say them.
+    pub fn certificate_only(&self) -> bool {
+        self.download_disabled() && self.takes_certificates() && self.grants == Grants::default()
+    }
+
+    /// Whether a key block of this purpose holds these bytes.
+    pub fn has_key(&self, purpose: u8, bytes: &[u8; 32]) -> bool {
+        let purposes = self.chip.security.key_purposes.iter().enumerate();
+        purposes
+            .filter(|(_, bits)| self.words.get(**bits) == u32::from(purpose))
+            .filter_map(|(index, _)| self.chip.efuse.block(&format!("key{index}")))
+            .any(|block| self.bytes_at(block.addr) == *bytes)
+    }
+
+    /// A field's value.
+    pub fn value(&self, name: &str) -> u32 {
+        let Some(field) = self.chip.efuse.field(name) else {
+            return 0;
+        };
+        let (mut value, mut shift) = (0, 0_u32);
+        for part in field.parts {
+            value |= self.words.get(*part).checked_shl(shift).unwrap_or(0);
+            shift += u32::from(part.width);
+        }
+        value
     }
 
     /// Whether the loader listens to this connection.
@@ -137,12 +176,18 @@ impl Fuses<'_> {
 
     /// A key as its file holds it: eFuse holds the bytes in reverse.
     fn key_at(&self, address: u32) -> [u8; 32] {
+        let mut key = self.bytes_at(address);
+        key.reverse();
+        key
+    }
+
+    /// The bytes of a block of eFuse.
+    fn bytes_at(&self, address: u32) -> [u8; 32] {
         let mut key = [0; 32];
         for (word, bytes) in (0..).zip(key.chunks_exact_mut(4)) {
             let word = self.words.read(address + 4 * word).unwrap_or(0);
             bytes.copy_from_slice(&word.to_le_bytes());
         }
-        key.reverse();
         key
     }
 }

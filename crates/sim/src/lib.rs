@@ -17,6 +17,7 @@ mod identity;
 mod link;
 mod memory;
 mod options;
+mod p256;
 mod rng;
 mod rom;
 mod server;

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use guru_chip::{CHIPS, Chip, MacAddress, ParseMacError, ParseRevisionError, Revision};
+use guru_wire::Grants;
 use thiserror::Error;
 
 use crate::fault::{FaultError, FaultSpec, parse_time};
@@ -405,6 +406,7 @@ impl SimOptions {
             chip: self.chip,
             revision: self.revision(),
             words: &words,
+            grants: Grants::default(),
         };
         // The ROM makes the device on USB-OTG only for its loader.
         let gone = self.usb == UsbMode::Otg && !fuses.loader_listens(self.usb);

@@ -51,6 +51,27 @@ impl ErrorCode {
         code: 0x0C,
     };
 
+    /// A secure download certificate was not taken.
+    pub const UNDEFINED: Self = Self {
+        failed: 1,
+        code: 0x00,
+    };
+    /// A length of the secure download certificate's commands is out of range.
+    pub const CERTIFICATE_RANGE: Self = Self {
+        failed: 1,
+        code: 0x10,
+    };
+    /// A certificate has another length than it must have, or than was announced.
+    pub const CERTIFICATE_LENGTH: Self = Self {
+        failed: 1,
+        code: 0x11,
+    };
+    /// The nonce has another length than it must have.
+    pub const NONCE_LENGTH: Self = Self {
+        failed: 1,
+        code: 0x12,
+    };
+
     /// Both bytes as one number, failed flag first, as tools print it.
     pub fn number(self) -> u16 {
         u16::from_be_bytes([self.failed, self.code])
@@ -75,6 +96,9 @@ impl ErrorCode {
             0x010D => "a parameter of the compressed write is invalid",
             0x010E => "invalid size of a RAM binary",
             0x010F => "invalid address of a RAM binary",
+            0x0110 => "a length of the certificate's commands is out of range",
+            0x0111 => "the certificate has another length than it must have",
+            0x0112 => "the nonce has another length than it must have",
             0x0164 => "invalid parameter",
             0x0165 => "invalid format",
             0x0166 => "the description is too long",

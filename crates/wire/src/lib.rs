@@ -3,6 +3,7 @@
 //!
 //! Source of the protocol: esptool's "Serial Protocol" documentation, and the ROM code.
 
+mod certificate;
 mod checksum;
 mod command;
 mod error_code;
@@ -13,6 +14,7 @@ mod security_info;
 pub mod slip;
 mod timeout;
 
+pub use certificate::{Certificate, CertificateError, Grants};
 pub use checksum::checksum;
 pub use command::{Begin, Command, CommandError, HEADER_LEN, RegisterWrite, SYNC_PAYLOAD};
 pub use error_code::ErrorCode;

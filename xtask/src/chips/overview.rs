@@ -148,6 +148,7 @@ pub fn write(page: &mut String) {
             "commands there",
             "download mode can be disabled",
             "USB can be kept from the loader",
+            "takes certificates (SDC)",
         ],
         CHIPS.iter().map(|chip| {
             let security = &chip.security;
@@ -187,6 +188,10 @@ pub fn write(page: &mut String) {
                         .flat_map(|rules| rules.no_serial_jtag.iter().chain(rules.no_otg))
                         .map(|field| format!("`{field}`")),
                 ),
+                chip.efuse
+                    .certificate
+                    .as_ref()
+                    .map_or("no".into(), |rules| format!("`{}`", rules.enabled)),
             ]
         }),
     );

@@ -31,6 +31,13 @@ fn facts(page: &mut String, chip: &Chip) {
         let left = commands(rom.secure_commands);
         _ = writeln!(page, "- In Secure Download Mode: {left}");
     }
+    if let Some(rules) = &chip.efuse.certificate {
+        let left = commands(rules.commands);
+        _ = writeln!(
+            page,
+            "- Where download mode is disabled, for a certificate: {left}"
+        );
+    }
     let resets = [
         ("power-on", rom.resets.power_on),
         ("pin", rom.resets.pin),

@@ -50,6 +50,8 @@ pub enum Value {
     Pins,
     /// A file that is there, or `skip`.
     FileOrSkip,
+    /// A file that is there.
+    Existing,
 }
 
 /// A command and what may follow it.
@@ -385,6 +387,8 @@ fn convert(
             }
         }
         Value::FileOrSkip => file_or_skip(&text).map(|()| as_it_is()),
+        Value::Existing if std::path::Path::new(word).exists() => Ok(as_it_is()),
+        Value::Existing => Err(format!("Path '{text}' does not exist.")),
         Value::Pins => match crate::args::spi_connection(&text) {
             Ok(_) => Ok(as_it_is()),
             Err(_) if !text.contains(',') => Err(format!(

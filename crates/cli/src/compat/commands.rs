@@ -115,7 +115,7 @@ const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), ""
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 18] = [
+pub static COMMANDS: [Command; 20] = [
     Command {
         name: "write-flash",
         options: &[
@@ -226,6 +226,20 @@ pub static COMMANDS: [Command; 18] = [
         many: false,
     },
     Command {
+        name: "read-sdc-chip-info",
+        options: &[one("--output", "-o", Value::Text, "")],
+        arguments: &[],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "verify-sdc-certificate",
+        options: &[],
+        arguments: &[("FILENAME", Value::Existing)],
+        optional: 0,
+        many: false,
+    },
+    Command {
         name: "chip-id",
         options: &[],
         arguments: &[],
@@ -292,14 +306,12 @@ pub static COMMANDS: [Command; 18] = [
 ];
 
 /// Commands that will come.
-pub const NOT_YET: [&str; 8] = [
+pub const NOT_YET: [&str; 6] = [
     "dump-bbm",
     "elf2image",
     "image-info",
     "merge-bin",
     "read-nand-spare",
-    "read-sdc-chip-info",
-    "verify-sdc-certificate",
     "write-nand-spare",
 ];
 

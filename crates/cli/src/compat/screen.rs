@@ -9,7 +9,7 @@ use guru_loader::{
     Unverified, UsbMode,
 };
 
-use super::{esptool, format, settings};
+use super::{certificate, esptool, format, settings};
 use crate::error::Error;
 use crate::ui::{self, Message, Out, Report, Stream, escape};
 
@@ -152,6 +152,10 @@ pub struct Screen {
     configured: bool,
     /// Name of the chip.
     chip: &'static str,
+    /// It is in Secure Download Mode.
+    secure_download: bool,
+    /// The chip was told of a certificate.
+    certificate: bool,
 }
 
 impl Screen {
@@ -171,6 +175,8 @@ impl Screen {
             size: None,
             configured: false,
             chip: "chip",
+            secure_download: false,
+            certificate: false,
         }
     }
 
@@ -190,9 +196,12 @@ impl Screen {
             escape(&device.port)
         ));
         self.chip = device.chip;
+        self.secure_download = device.secure_download;
         if device.secure_download {
             let value = format!("{} in Secure Download Mode", device.chip);
             self.property("Chip type", &value);
+        } else if certificate::is_about(self.job.command) {
+            self.property("Chip type", device.chip);
         } else {
             self.property(
                 "Chip type",
@@ -214,7 +223,7 @@ impl Screen {
             }
         }
         self.lines.print("");
-        if !self.job.no_stub {
+        if !self.job.no_stub && !certificate::is_about(self.job.command) {
             self.lines.note(
                 "This version has no flasher stub: the ROM loader does the work, as with --no-stub.",
             );
@@ -574,6 +583,11 @@ impl ui::Screen for Screen {
                 }
             }
             Event::Connected(device) => self.device(device),
+            Event::ReadingChipInfo | Event::VerifyingCertificate => {
+                self.certificate = true;
+                lines.print("");
+                lines.print(certificate::begins(event));
+            }
             Event::ChangingBaud { baud } => {
                 lines.print(&format!("Changing baud rate to {baud}..."));
             }
@@ -839,6 +853,9 @@ impl ui::Screen for Screen {
             }
             // Of an application that is started and reset at once nobody speaks.
             Event::Leaving(Leaving::Running) if self.job.command == "run" => {}
+            Event::Leaving(_) if self.certificate => lines.print("\nExiting immediately."),
+            // There was more to look at first.
+            Event::Leaving(_) if certificate::is_about(self.job.command) => {}
             Event::Leaving(leaving) => {
                 if !self.left {
                     lines.print("");
@@ -897,7 +914,10 @@ impl ui::Screen for Screen {
             }
             Message::Ready => {
                 self.ready = true;
-                self.lines.print("");
+                // Where a certificate is concerned there is more to look at first.
+                if !certificate::is_about(self.job.command) {
+                    self.lines.print("");
+                }
             }
             Message::Note { text } => self.lines.note(text),
             Message::Warning { text } => self.lines.warn(text),
@@ -915,6 +935,14 @@ impl ui::Screen for Screen {
                 self.flash_details(&flash);
             }
             Report::GetSecurityInfo(report) => self.security(&report),
+            Report::ReadSdcChipInfo { file, .. } => {
+                let file = file.display().to_string();
+                self.lines
+                    .print(&format!("Chip info is saved to {}!", escape(&file)));
+            }
+            Report::VerifySdcCertificate { .. } => {
+                self.lines.print("SDC certificate verified successfully.");
+            }
             Report::ReadFlashStatus(status) => self
                 .lines
                 .print(&format!("Flash memory status: {:#06x}", status.value)),
@@ -963,12 +991,12 @@ impl ui::Screen for Screen {
     }
 
     fn end(&mut self, outcome: Result<(), &Error>) -> u8 {
-        let Err(error) = outcome else {
+        let Err(outcome) = outcome else {
             self.lines.end_line();
             return crate::error::exit::SUCCESS;
         };
-        let code = error.kind().old_exit_code();
-        let (argument, inner) = match error {
+        let code = outcome.kind().old_exit_code();
+        let (argument, inner) = match outcome {
             Error::InOption { option, error } => (*option, &**error),
             error => (super::commands::PAIRS, error),
         };
@@ -976,7 +1004,7 @@ impl ui::Screen for Screen {
             let message = format!("Invalid value for '{argument}': {message}");
             return esptool::usage_of(&mut self.lines, self.job.command, &message);
         }
-        match error {
+        match outcome {
             Error::Interrupted { state } => {
                 self.lines
                     .error("KeyboardInterrupt: Run cancelled by user.");
@@ -990,8 +1018,20 @@ impl ui::Screen for Screen {
                     "A serial exception error occurred: {}\nNote: It is likely not a problem with \
                      this program, but with the hardware connection or drivers.\nFor \
                      troubleshooting steps visit: {TROUBLESHOOTING}",
-                    escape(&chain(error))
+                    escape(&chain(outcome))
                 ));
+            }
+            Error::Session(error)
+                if certificate::is_about(self.job.command)
+                    || matches!(error, LoaderError::Certificate(_)) =>
+            {
+                let command = self.job.command;
+                let text = certificate::fatal(command, self.chip, self.secure_download, error);
+                let text = text.unwrap_or_else(|| fatal(self.chip, outcome));
+                if command == certificate::CHIP_INFO && self.certificate {
+                    self.lines.error("Error when read chip_info");
+                }
+                self.lines.fatal(&text);
             }
             Error::Session(LoaderError::SecureDownload(NotInSecureDownload::Doing(_))) => {
                 self.lines.fatal(&format!(

@@ -653,6 +653,37 @@ impl Screen for Text {
                 }
             }
             Report::GetSecurityInfo(report) => self.results(chip::security(&report)),
+            Report::ReadSdcChipInfo {
+                file,
+                chip_info,
+                nonce,
+            } => {
+                self.result(&format!("Chip info  {chip_info}"));
+                self.result(&format!("Nonce      {nonce}"));
+                let file = file.display().to_string();
+                self.line(&format!("Both are stored in {}.", escape(&file)));
+            }
+            Report::VerifySdcCertificate {
+                jtag,
+                download,
+                spi_boot,
+            } => {
+                let opened = [
+                    (jtag, "JTAG"),
+                    (download, "download mode"),
+                    (spi_boot, "booting from flash"),
+                ];
+                let opened = opened.iter().filter(|(granted, _)| *granted);
+                let opened: Vec<_> = opened.map(|(_, what)| *what).collect();
+                let opened = match opened.is_empty() {
+                    true => "nothing".to_owned(),
+                    false => opened.join(", "),
+                };
+                self.result("The chip has taken the certificate.");
+                self.line(&format!(
+                    "Until the next reset it opens: {opened}. Connect with --before no-reset."
+                ));
+            }
             Report::ReadFlashStatus(status) => self.results(chip::flash_status(&status)),
             Report::WriteFlashStatus(_) => self.line("The flash took it."),
             Report::ReadFlashSfdp { address, bytes, .. } => {

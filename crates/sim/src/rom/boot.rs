@@ -39,7 +39,10 @@ pub(crate) fn boot_log(
     }
     let mut repeat = String::new();
     let rules = chip.efuse.download.as_ref();
-    if let Some(rules) = rules.filter(|_| download && fuses.download_disabled()) {
+    let certificate = chip.efuse.certificate.as_ref();
+    if let Some(rules) = certificate.filter(|_| download && fuses.certificate_only()) {
+        lines.push(rules.says.to_owned());
+    } else if let Some(rules) = rules.filter(|_| download && fuses.download_disabled()) {
         lines.push(rules.says_disabled.to_owned());
     } else if let Some(rules) = rules.filter(|_| download && fuses.secure_download()) {
         lines.push(rules.says_secure.to_owned());

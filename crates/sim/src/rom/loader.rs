@@ -5,6 +5,7 @@ use guru_link::Instant;
 use guru_wire::{ErrorCode, Opcode, Response};
 use md5::{Digest, Md5};
 
+use super::certificate::CertificateState;
 use super::driver::{Driver, Fail};
 use super::flash_write::{FlashWrite, Progress};
 use super::receive::PACKET;
@@ -23,7 +24,7 @@ const READ_LEN: usize = 64;
 /// The loader of the mask ROM: what it remembers between commands.
 pub(crate) struct Loader {
     revision: Revision,
-    secure_download: bool,
+    mode: Mode,
     /// Code that was sent to RAM is run; under secure boot the chip is reset in its place.
     runs_ram: bool,
     /// A SYNC has been answered: until then every other packet is ignored.
@@ -36,6 +37,18 @@ pub(crate) struct Loader {
     flash_size: u32,
     flash: FlashWrite,
     ram: Progress,
+    certificate: CertificateState,
+}
+
+/// What of the loader there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// All of it.
+    Full,
+    /// Secure Download Mode.
+    Secure,
+    /// Download mode is disabled, and a certificate can open it.
+    Certificate,
 }
 
 /// A packet as the ROM reads it: at fixed places of the buffer, whatever came of it.
@@ -69,6 +82,8 @@ pub(crate) enum Act {
     SetDivider(u32),
     /// It resets the chip.
     Reset,
+    /// It has taken a certificate, and resets the CPU.
+    ResetCpu,
     /// It ends, and the ROM goes on to boot from flash.
     Boot,
     /// It jumps to code in RAM.
@@ -127,7 +142,11 @@ impl Loader {
         let fuses = board.fuses(revision);
         Self {
             revision,
-            secure_download: fuses.secure_download(),
+            mode: match fuses.secure_download() {
+                true => Mode::Secure,
+                false if fuses.certificate_only() => Mode::Certificate,
+                false => Mode::Full,
+            },
             runs_ram: !board.chip.rom.ram_needs_insecure_boot || !fuses.secure_boot(),
             connected: false,
             last_opcode: 0,
@@ -135,7 +154,21 @@ impl Loader {
             flash_size: board.chip.rom.default_flash_size,
             flash: FlashWrite::new(),
             ram: Progress::default(),
+            certificate: CertificateState::new(),
         }
+    }
+
+    /// Whether the ROM knows a command as the eFuses are.
+    fn knows(&self, opcode: Opcode, board: &Board) -> bool {
+        let code = opcode as u8;
+        let rules = board.chip.efuse.certificate.as_ref();
+        let known = match self.mode {
+            Mode::Full => board.chip.rom.answers(code, false),
+            Mode::Secure => board.chip.rom.answers(code, true),
+            Mode::Certificate => rules.is_some_and(|rules| rules.commands.contains(&code)),
+        };
+        known
+            && (opcode < Opcode::SdcVerifyBegin || board.fuses(self.revision).takes_certificates())
     }
 
     /// Does what a packet asks for. `None`: the packet is ignored.
@@ -154,7 +187,7 @@ impl Loader {
             self.connected = true;
         }
         let known = Opcode::from_byte(request.opcode())
-            .filter(|opcode| board.chip.rom.answers(*opcode as u8, self.secure_download))
+            .filter(|opcode| self.knows(*opcode, board))
             .filter(|_| request.0[0] == 0);
         let mut driver = Driver {
             board,
@@ -289,12 +322,19 @@ impl Loader {
                 let info = security_info(driver.board, self.revision);
                 *data = info.ok_or(ErrorCode::INVALID_FORMAT)?;
             }
-            Opcode::SdcVerifyBegin
-            | Opcode::SdcVerifyData
-            | Opcode::SdcVerifyEnd
-            | Opcode::SdcInfoBegin
-            | Opcode::SdcInfoData
-            | Opcode::SdcInfoEnd => return Err(ErrorCode::INVALID_FORMAT.into()),
+            Opcode::SdcVerifyBegin => self.certificate.verify_begin(request)?,
+            Opcode::SdcVerifyData => self.certificate.verify_data(request)?,
+            Opcode::SdcVerifyEnd => {
+                let fuses = driver.board.fuses(self.revision);
+                driver.board.grants = self.certificate.verify_end(request, &fuses)?;
+                *act = Act::ResetCpu;
+            }
+            Opcode::SdcInfoBegin => self.certificate.info_begin(request),
+            Opcode::SdcInfoData => {
+                let fuses = driver.board.fuses(self.revision);
+                self.certificate.info_data(request, &fuses)?;
+            }
+            Opcode::SdcInfoEnd => *data = self.certificate.info_end(self.mode == Mode::Secure),
         }
         Ok(())
     }

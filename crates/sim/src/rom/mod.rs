@@ -5,6 +5,7 @@
 //! ELF files of the ESP32 rev. 3 and the ESP32-C3 rev. 3), down to what they do not check.
 
 mod boot;
+mod certificate;
 mod driver;
 mod flash_write;
 mod inflate;

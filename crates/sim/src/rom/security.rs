@@ -3,6 +3,9 @@ use guru_wire::{SecurityFlags, SecurityInfo};
 
 use crate::board::Board;
 
+/// Bit of the flags: a certificate needs a nonce.
+const CERTIFICATE_NONCE: u32 = 1 << 12;
+
 /// The answer to GET_SECURITY_INFO, from the chip's eFuse words. `None`: the ROM does not know the
 /// command.
 pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>> {
@@ -20,6 +23,11 @@ pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>
     }
     if fuses.secure_download() {
         flags |= SecurityFlags::SECURE_DOWNLOAD;
+    }
+    let certificate = chip.efuse.certificate.as_ref();
+    if fuses.takes_certificates() && certificate.is_some_and(|rules| fuses.value(rules.nonce) != 0)
+    {
+        flags |= CERTIFICATE_NONCE;
     }
     let mut key_purposes = [0; 7];
     // The last entry belongs to no key block.
