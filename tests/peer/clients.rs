@@ -6,7 +6,7 @@ use std::path::Path;
 
 use libtest_mimic::Failed;
 
-use crate::process::{Environment, Outcome, run_with};
+use crate::process::{Environment, Outcome, run, run_with};
 
 /// Version of the reference that all expectations are from.
 const VERSION: &str = "5.6.0";
@@ -38,6 +38,11 @@ impl Reference {
     /// The Python that has it.
     pub fn python(&self) -> &OsStr {
         &self.0
+    }
+
+    /// Runs a program of ours in its Python.
+    pub fn script(&self, text: &str, args: &[&str]) -> Result<Outcome, Failed> {
+        run(&self.0, ["-c", text].iter().chain(args), Path::new("."))
     }
 
     /// Runs it with these arguments.

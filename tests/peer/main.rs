@@ -5,6 +5,7 @@
 
 mod case;
 mod clients;
+mod commands;
 mod identity;
 mod inputs;
 mod javascript;
@@ -55,6 +56,10 @@ fn main() -> ExitCode {
     trials.push(trial(
         "reference sees what the simulator was told to be".into(),
         Box::new(identity::told),
+    ));
+    trials.push(trial(
+        "ours takes every option of the reference".into(),
+        Box::new(commands::same_options),
     ));
     trials.push(Trial::test(
         "every chip has been told to be something",

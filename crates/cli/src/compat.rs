@@ -10,6 +10,8 @@ mod esptool;
 mod format;
 mod screen;
 mod settings;
+mod table;
 
 pub use esptool::run;
 pub use screen::reason;
+pub use table::{OldCommand, OldCommandLine, OldOption, old_command_line};

@@ -20,4 +20,5 @@ mod session;
 mod trace;
 mod ui;
 
+pub use compat::{OldCommand, OldCommandLine, OldOption, old_command_line};
 pub use program::run;

@@ -38,8 +38,10 @@ pub enum Value {
     Size,
     /// A number in any base, with k or M.
     Bytes,
-    /// A decimal number.
+    /// A decimal baud rate.
     Baud,
+    /// A decimal number, with a sign or not.
+    Decimal,
     /// One of these.
     Choice(&'static [&'static str]),
     /// One of these in any case, hyphens left out.
@@ -354,6 +356,10 @@ fn convert(
         Value::Baud => match text.trim().replace('_', "").parse::<i64>() {
             Ok(baud) => Ok((baud.to_string().into(), None)),
             Err(_) => Err(format!("'{text}' is not a valid baud rate.")),
+        },
+        Value::Decimal => match text.trim().replace('_', "").parse::<i64>() {
+            Ok(number) => Ok((number.to_string().into(), None)),
+            Err(_) => Err(format!("'{text}' is not a valid integer.")),
         },
         Value::Choice(choices) => {
             if choices.contains(&&*text) {

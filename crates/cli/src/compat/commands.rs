@@ -93,7 +93,7 @@ pub static GROUP: [Opt; 13] = [
     one(
         "--connect-attempts",
         "",
-        Value::Integer,
+        Value::Decimal,
         "ESPTOOL_CONNECT_ATTEMPTS",
     ),
 ];
@@ -314,6 +314,9 @@ pub const NOT_YET: [&str; 6] = [
     "read-nand-spare",
     "write-nand-spare",
 ];
+
+/// Options that help is silent about: known, but not for everyone.
+pub const HIDDEN: [&str; 3] = ["--stub-version", "--flash-type", "--nand-end-address"];
 
 /// Older names of options, wherever they stand.
 pub const DEPRECATED: [(&str, &str); 7] = [

@@ -5,7 +5,7 @@ use guru_loader::{After, Before};
 
 use super::arguments;
 use super::click::{self, Opt, Parsed, Takes};
-use super::commands::{self, COMMANDS, GROUP, NOT_YET};
+use super::commands::{self, COMMANDS, GROUP, HIDDEN, NOT_YET};
 use super::screen::{Job, Lines, Screen};
 use super::settings;
 use crate::at_files;
@@ -341,11 +341,7 @@ fn options_help(options: &[Opt], command: Option<&str>) -> String {
     let own = command.map_or(Some(&program), |name| program.find_subcommand(name));
     let mut text = String::new();
     for option in options {
-        // Known, but not for everyone.
-        if matches!(
-            option.long,
-            "--stub-version" | "--flash-type" | "--nand-end-address"
-        ) {
+        if HIDDEN.contains(&option.long) {
             continue;
         }
         let short = if option.short.is_empty() {
@@ -371,7 +367,7 @@ fn options_help(options: &[Opt], command: Option<&str>) -> String {
 }
 
 /// Our name for an option of theirs, without hyphens.
-fn own_name(long: &str) -> &str {
+pub(super) fn own_name(long: &str) -> &str {
     match long {
         "--silent" => "quiet",
         long => long.trim_start_matches('-'),
