@@ -563,7 +563,8 @@ impl Device {
             .handle(self.receiver.buffer(), &mut self.board, now, clock);
         if let Some(answer) = answer {
             self.stats.commands += 1;
-            self.power_fails_at = answer.power_loss.map(nanos);
+            // What comes later does not take a failure back that an earlier command has begun.
+            self.power_fails_at = answer.power_loss.map(nanos).or(self.power_fails_at);
             if answer.act == Act::Hang {
                 self.busy = Some(Busy::Stuck);
                 if self.power_fails_at.is_none() {

@@ -133,6 +133,18 @@ fn power_loss_in_mid_erase_leaves_a_sector_half_erased() {
 }
 
 #[test]
+fn power_fails_in_an_erase_that_is_watched_through_registers() {
+    let mut host = Host::open("sim://esp32c3?fault=power-loss:erase@1");
+    host.sync();
+    host.attach();
+    host.spi(0x06, None, &[], 0);
+    host.spi(0xC7, None, &[], 0);
+    assert_eq!(host.spi(0x05, None, &[], 8) & 1, 1);
+    host.listen(SECOND * 10);
+    assert!(host.link.take_events().contains(&Event::PowerLost));
+}
+
+#[test]
 fn power_loss_in_mid_program_leaves_part_of_a_block() {
     let mut host = Host::open("sim://esp32c3?fault=power-loss:program@5");
     host.sync();
