@@ -136,6 +136,16 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
+    /// Refuses what the ROM would not write or erase, because it takes its flash for a smaller one and
+    /// has no command to be told otherwise (ESP8266).
+    pub(crate) fn check_rom_reach(&self, end: u64) -> Result<(), Error> {
+        let size = self.chip.rom.default_flash_size;
+        if !self.answers(Opcode::SpiSetParams) && end > u64::from(size) {
+            return Err(Error::BeyondRom { end, size });
+        }
+        Ok(())
+    }
+
     fn size_option(&self, option: &FlashSizeOption) -> Result<Option<FlashSize>, Error> {
         let FlashSizeOption::Set(label) = option else {
             return Ok(None);

@@ -1,5 +1,7 @@
 //! Erasing, of regions and of the whole chip.
 
+use std::ops::Range;
+
 use guru_link::Link;
 use guru_plan::{SECTOR, erase_pieces, erase_request};
 use guru_wire::{Begin, Command};
@@ -69,7 +71,11 @@ impl<L: Link> Session<L> {
         if !force {
             self.guard_erase(Some(region.address)).await?;
         }
-        let flash = self.attach_sized(options, observer).await?;
+        let flash = self
+            .insist(observer, async |session, observer| {
+                session.attach_sized(options, observer).await
+            })
+            .await?;
         if let ReadLength::Bytes(length) = region.length {
             let end = u64::from(region.address) + u64::from(length);
             self.check_reach(options, &flash, end)?;
@@ -78,15 +84,16 @@ impl<L: Link> Session<L> {
         if range.is_empty() {
             return Ok(());
         }
-        self.tell_size(range.end).await?;
+        self.check_rom_reach(u64::from(range.end))?;
+        self.insist(observer, async |session, _| {
+            session.tell_size(range.end).await
+        })
+        .await?;
         let told = Some((range.start, range.end - range.start));
         observer.event(Event::Erasing { range: told });
         let begun = self.channel.now();
-        self.insist(observer, async |session, observer| {
-            session.erase_range(range.clone(), observer).await
-        })
-        .await?;
-        self.check_protection(&range).await?;
+        self.erase_range(range.clone(), observer).await?;
+        self.check_protection(&range, observer).await?;
         let elapsed = self.channel.now() - begun;
         observer.event(Event::Erased {
             range: told,
@@ -116,7 +123,11 @@ impl<L: Link> Session<L> {
         if !force {
             self.guard_erase(None).await?;
         }
-        let flash = self.attach_sized(options, observer).await?;
+        let flash = self
+            .insist(observer, async |session, observer| {
+                session.attach_sized(options, observer).await
+            })
+            .await?;
         if self.device.secure_download {
             self.check_reach(options, &flash, flash.size)?;
         }
@@ -125,7 +136,8 @@ impl<L: Link> Session<L> {
         let begun = self.channel.now();
         if self.device.secure_download {
             // No register can be written: the loader erases what it knows of.
-            self.tell_size(size).await?;
+            self.insist(observer, async |session, _| session.tell_size(size).await)
+                .await?;
             self.erase_range(0..size, observer).await?;
         } else {
             let seconds = flash.size.div_ceil(1 << 20) * CHIP_ERASE_SECONDS_PER_MB;
@@ -133,17 +145,10 @@ impl<L: Link> Session<L> {
                 what: SlowJob::ChipErase,
                 seconds,
             }));
-            self.lift_protection(&(0..size)).await?;
-            self.unfinished = Some(0..size);
-            let limit = self
-                .channel
-                .timeouts
-                .chip_erase
-                .max(self.channel.timeouts.max);
-            let controller = self.spi_begin().await?;
-            self.spi_erase(None, limit).await?;
-            self.spi_end(controller).await?;
-            self.unfinished = None;
+            self.insist(observer, async |session, _| {
+                session.erase_chip_by_register(size).await
+            })
+            .await?;
         }
         let elapsed = self.channel.now() - begun;
         observer.event(Event::Erased {
@@ -153,22 +158,45 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
-    /// The ROM does not notice that a part refuses to erase what it protects.
-    async fn check_protection(&mut self, range: &std::ops::Range<u32>) -> Result<(), Error> {
+    async fn erase_chip_by_register(&mut self, size: u32) -> Result<(), Error> {
+        self.lift_protection(&(0..size)).await?;
+        self.unfinished = Some(0..size);
+        let limit = self
+            .channel
+            .timeouts
+            .chip_erase
+            .max(self.channel.timeouts.max);
+        let controller = self.spi_begin().await?;
+        self.spi_erase(None, limit).await?;
+        self.spi_end(controller).await?;
+        self.unfinished = None;
+        Ok(())
+    }
+
+    /// The ROM does not notice that a part refuses to change what it protects. Where nothing proves
+    /// the change, its status registers are asked.
+    pub(crate) async fn check_protection(
+        &mut self,
+        range: &Range<u32>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
         if self.device.secure_download {
             return Ok(());
         }
-        match self.protection_of(range).await? {
-            Some(protected) => Err(protected),
-            None => Ok(()),
-        }
+        let protection = self
+            .insist(observer, async |session, _| {
+                session.protection_of(range).await
+            })
+            .await?;
+        protection.map_or(Ok(()), Err)
     }
 
     /// Erases a sector-aligned range through the loader, in pieces that show progress and keep
-    /// time-outs short.
+    /// time-outs short. After a loss of the port or the chip only the present piece is begun again:
+    /// a watchdog that cannot be silenced may be what resets the chip, and would again.
     async fn erase_range(
         &mut self,
-        range: std::ops::Range<u32>,
+        range: Range<u32>,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let total = u64::from(range.end - range.start);
@@ -176,27 +204,35 @@ impl<L: Link> Session<L> {
         self.unfinished = Some(range.clone());
         meter.at(range.start, observer);
         for piece in erase_pieces(range, MAX_PIECE) {
-            let (start, length) = (piece.start, piece.end - piece.start);
-            let (asked, rest) = erase_request(self.chip.rom.erase, start, length);
-            if rest > 0 {
-                self.erase_by_register(piece.end - rest, rest).await?;
-            }
-            let block_size = self.chip.rom.flash_block;
-            let begin = Begin {
-                erase_size: asked,
-                blocks: asked.div_ceil(block_size),
-                block_size,
-                offset: start,
-                encrypted: (self.chip.rom.begin_words > 4).then_some(false),
-            };
-            let timeout = self.channel.timeouts.erase(length);
-            let command = Command::FlashBegin(begin);
-            self.channel
-                .query(&command, 0, timeout, "erasing flash")
-                .await?;
+            self.insist(observer, async |session, _| {
+                session.erase_piece(&piece).await
+            })
+            .await?;
             meter.at(piece.end, observer);
         }
         self.unfinished = None;
+        Ok(())
+    }
+
+    async fn erase_piece(&mut self, piece: &Range<u32>) -> Result<(), Error> {
+        let (start, length) = (piece.start, piece.end - piece.start);
+        let (asked, rest) = erase_request(self.chip.rom.erase, start, length);
+        if rest > 0 {
+            self.erase_by_register(piece.end - rest, rest).await?;
+        }
+        let block_size = self.chip.rom.flash_block;
+        let begin = Begin {
+            erase_size: asked,
+            blocks: asked.div_ceil(block_size),
+            block_size,
+            offset: start,
+            encrypted: (self.chip.rom.begin_words > 4).then_some(false),
+        };
+        let timeout = self.channel.timeouts.erase(length) * self.line.patience;
+        let command = Command::FlashBegin(begin);
+        self.channel
+            .query(&command, 0, timeout, "erasing flash")
+            .await?;
         Ok(())
     }
 }

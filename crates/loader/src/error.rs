@@ -115,6 +115,17 @@ pub enum Error {
         /// What would happen.
         reason: String,
     },
+    /// Flash was to be changed that the ROM does not know of, nor can be told of.
+    #[error(
+        "the chip's loader takes its flash for {size} bytes, whatever it is, and 0x{end:x} lies \
+         beyond: it can be read, but not written"
+    )]
+    BeyondRom {
+        /// Behind the last byte that was to be changed.
+        end: u64,
+        /// Bytes that the ROM takes the flash for.
+        size: u32,
+    },
     /// The flash does not hold what was written.
     #[error("'{file}' at 0x{address:08x}: the flash holds something else than was written")]
     VerifyFailed {
@@ -305,7 +316,8 @@ impl Error {
             | Self::Guarded(_)
             | Self::CannotEncrypt(_)
             | Self::SecureDownload(_)
-            | Self::BeyondAddresses { .. } => ErrorKind::Forbidden,
+            | Self::BeyondAddresses { .. }
+            | Self::BeyondRom { .. } => ErrorKind::Forbidden,
             Self::BadRequest(_)
             | Self::DoesNotFit { .. }
             | Self::Harmful { .. }
@@ -356,6 +368,7 @@ impl Error {
             Self::Certificate(CertificateFailure::OnlyCertificates { .. }) => "certificate.only",
             Self::SecureDownload(_) => "security.download-mode",
             Self::BeyondAddresses { .. } => "flash.large",
+            Self::BeyondRom { .. } => "flash.rom-size",
             Self::VerifyFailed { .. } => "write.verify-failed",
             Self::Protected { locked: true, .. } | Self::StatusNotTaken { locked: true, .. } => {
                 "flash.status-locked"

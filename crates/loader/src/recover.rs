@@ -63,7 +63,8 @@ impl<L: Link> Session<L> {
         for _ in 0..INSISTENCE {
             match step(self, observer).await {
                 Err(Error::Link(error)) if error.is_lost() => {}
-                Err(Error::NoAnswer { .. }) => {}
+                // It may be a slow flash.
+                Err(Error::NoAnswer { .. }) => self.line.wait_longer(),
                 // An earlier request may have arrived damaged, such as the size of the flash.
                 Err(Error::Refused { .. }) if self.channel.faults() > 0 => {}
                 result => return result,

@@ -104,10 +104,15 @@ impl<L: Link> Session<L> {
                     flash: room,
                 });
             }
+            self.check_rom_reach(end)?;
         }
         let prepared = self
             .prepare(&request, &pool, flash.detected, observer)
             .await?;
+        if request.erase_all {
+            self.erase_flash(&request.flash, request.force, observer)
+                .await?;
+        }
         let guard = if request.guard {
             let ranges: Vec<Range<u32>> = prepared.targets.iter().map(Target::range).collect();
             let before = async |session: &mut Self, observer: &mut dyn Observer| {
@@ -117,10 +122,6 @@ impl<L: Link> Session<L> {
         } else {
             None
         };
-        if request.erase_all {
-            self.erase_flash(&request.flash, request.force, observer)
-                .await?;
-        }
         let end = prepared
             .targets
             .iter()
@@ -136,10 +137,14 @@ impl<L: Link> Session<L> {
             let written = self
                 .write_file(file, target, &prepared, &request, observer)
                 .await;
-            match written {
-                Ok(file) => report.files.push(file),
+            let file = match written {
+                Ok(file) => file,
                 Err(error) => return Err(self.blame_protection(error, target.range()).await),
+            };
+            if file.sent > 0 && !file.verified {
+                self.check_protection(&target.range(), observer).await?;
             }
+            report.files.push(file);
         }
         self.unfinished = None;
         if let Some(guard) = guard {

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use guru_link::{Link, block_on};
-use guru_loader::{ConnectOptions, Error, Event, FlashOptions, Session, Verify, WriteRequest};
+use guru_loader::{
+    ConnectOptions, EraseRegion, Error, Event, FlashOptions, FlashSizeOption, ReadLength, Session,
+    Verify, WriteRequest,
+};
 use guru_wire::{Begin, Command, slip};
 
 use crate::bench::{
@@ -236,4 +239,99 @@ fn after_a_reset_in_mid_erase_the_flash_answers_again() {
     .unwrap();
     let info = block_on(session.flash_info(&options, &mut |_| {})).unwrap();
     assert_eq!(info.size_label, Some("4MB"));
+}
+
+#[test]
+fn a_region_is_erased_on_a_flash_that_is_slower_than_the_time_out() {
+    let mut session = connect("esp32c3?part=IS25LP032D&fault=slow-flash:x8");
+    fill(&session, 0x1_1000, &noise(0x1_6000, 1));
+    let region = EraseRegion {
+        address: 0x1_1000,
+        length: ReadLength::Bytes(0x1_6000),
+    };
+    let options = FlashOptions::default();
+    block_on(session.erase_region(&options, region, false, &mut |_: Event| {})).unwrap();
+    assert_same(
+        &flash(&session, 0x1_1000, 0x1_6000),
+        &vec![0xFF; 0x1_6000],
+        "the region",
+    );
+}
+
+#[test]
+fn what_erasing_all_takes_away_is_no_change_under_guard() {
+    let mut session = connect("esp32c3");
+    fill(&session, 0, &noise(200_000, 1));
+    let bytes = code(20_000, 2);
+    let request = WriteRequest {
+        guard: true,
+        erase_all: true,
+        ..request(vec![file("app.bin", 0x1_0000, &bytes)])
+    };
+    let mut events = Events::default();
+    write(&mut session, request, &mut events).unwrap();
+    assert_same(&flash(&session, 0x1_0000, bytes.len()), &bytes, "the file");
+}
+
+#[test]
+fn a_chip_is_erased_though_the_line_pauses_or_its_flash_is_slow() {
+    for board in [
+        "esp8266?fault=delay:tx:@2500:28s",
+        "esp32c3?secure-download&flash-size=1MB&fault=slow-flash:x20",
+        // Its watchdog cannot be silenced, and does not wait.
+        "esp32c5?secure-download&usb=jtag&part=BY25Q32BS",
+    ] {
+        let mut session = connect(board);
+        let size = session.link().flash().size();
+        fill(&session, 0, &noise(size as usize, 1));
+        let options = FlashOptions {
+            size: FlashSizeOption::Set(format!("{}MB", size >> 20)),
+            ..FlashOptions::default()
+        };
+        block_on(session.erase_flash(&options, false, &mut |_: Event| {}))
+            .unwrap_or_else(|error| panic!("{board}: {error}"));
+        let erased = vec![0xFF; size as usize];
+        assert_same(&flash(&session, 0, erased.len()), &erased, board);
+    }
+}
+
+#[test]
+fn what_the_rom_does_not_know_of_is_refused_before_it_is_tried() {
+    let mut session = connect("esp8266?flash-size=16MB");
+    let bytes = code(5000, 1);
+    let late = request(vec![
+        file("a.bin", 0x1000, &bytes),
+        file("b.bin", 0x3F_F000, &bytes),
+    ]);
+    let error = write(&mut session, late, &mut Events::default()).unwrap_err();
+    assert!(
+        matches!(error, Error::BeyondRom { end: 0x40_0388, .. }),
+        "{error:?}"
+    );
+    let region = EraseRegion {
+        address: 0x40_0000,
+        length: ReadLength::Bytes(0x1000),
+    };
+    let options = FlashOptions::default();
+    let erase = block_on(session.erase_region(&options, region, false, &mut |_: Event| {}));
+    assert!(matches!(erase, Err(Error::BeyondRom { .. })), "{erase:?}");
+    assert_eq!(session.link().stats().erase_commands, 0);
+}
+
+/// The part does not take the form in which the ROM would lift its protection.
+#[test]
+fn an_unverified_write_to_protected_flash_is_no_success() {
+    for chip in ["esp32c3", "esp8266"] {
+        let mut session = connect(&format!("{chip}?part=GD25Q32C&status=0x1c"));
+        let bytes = code(9000, 1);
+        let request = WriteRequest {
+            verify: Verify::Never,
+            ..request(vec![file("app.bin", 0x1_0000, &bytes)])
+        };
+        let error = write(&mut session, request, &mut Events::default()).unwrap_err();
+        assert!(
+            matches!(error, Error::Protected { .. }),
+            "{chip}: {error:?}"
+        );
+    }
 }
