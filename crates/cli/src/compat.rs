@@ -13,5 +13,5 @@ mod settings;
 mod table;
 
 pub use esptool::run;
-pub use screen::reason;
+pub use screen::{MERGED, reason};
 pub use table::{OldCommand, OldCommandLine, OldOption, old_command_line};

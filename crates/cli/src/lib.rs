@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod globals;
 mod interrupt;
+mod leading;
 mod many;
 mod monitor;
 mod part_file;

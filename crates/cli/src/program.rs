@@ -14,6 +14,7 @@ use crate::config::{self, Source};
 use crate::context::{Context, Mode};
 use crate::error::{Error, exit};
 use crate::globals::Format;
+use crate::leading::behind_the_command;
 use crate::ui::{Json, Screen, Stream, Text, Verbosity};
 
 /// Runs a command line, the program's own name first. Returns the exit code.
@@ -33,6 +34,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
     let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
         loaded.has_bad_variable(setting)
     });
+    let words = behind_the_command(&program, words);
     let parsed = program.try_get_matches_from(&words).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((matches, cli))

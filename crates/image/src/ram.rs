@@ -57,6 +57,8 @@ pub enum RamError {
     NoEntry {
         /// The file.
         name: String,
+        /// Runs of addresses in it.
+        runs: usize,
     },
     /// An image says itself where it starts.
     #[error("'{name}' is an image, which says itself where it starts: --entry is for Intel HEX")]
@@ -115,7 +117,7 @@ impl RamFile {
             return Ok(Self { name, kind, runs });
         }
         let Some(entry) = entry.or(firmware.entry) else {
-            return Err(RamError::NoEntry { name });
+            return Err(RamError::NoEntry { name, runs });
         };
         let mut segments = Vec::with_capacity(runs);
         for part in &firmware.parts {

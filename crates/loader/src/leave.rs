@@ -297,7 +297,7 @@ impl<L: Link> Session<L> {
 
     /// The loader starts the application, without a reset.
     async fn soft_reset(&mut self) -> Result<Leaving, Error> {
-        self.begin_to_leave().await?;
+        self.begin_to_leave(&mut |_| {}).await?;
         // To a ROM this means to go on with what is in flash; the application starts at once, and
         // an answer need not come.
         self.channel.send(&Command::FlashEnd { stay: true }).await?;
@@ -305,11 +305,13 @@ impl<L: Link> Session<L> {
     }
 
     /// Begins an empty write, whose end is the end of the loader.
-    pub(crate) async fn begin_to_leave(&mut self) -> Result<(), Error> {
+    pub(crate) async fn begin_to_leave(
+        &mut self,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
         if self.flash.is_none() {
             // A ROM begins no write, not even an empty one, without a flash.
-            self.connect_pins(SpiConnection::Default, &mut |_| {})
-                .await?;
+            self.connect_pins(SpiConnection::Default, observer).await?;
         }
         let begin = Begin {
             erase_size: 0,

@@ -1,5 +1,7 @@
 //! Proof that a file is in flash, and repair of what is not.
 
+use std::ops::Range;
+
 use guru_link::Link;
 use guru_plan::{Form, SECTOR, Stream, sector_floor};
 use md5::{Digest, Md5};
@@ -109,12 +111,7 @@ impl<L: Link> Session<L> {
         let mut left = target.range();
         let mut rounds = 0;
         while let Some((at, ..)) = self.first_difference(placed, &left, observer).await? {
-            let limit = if self.channel.faults() > 0 {
-                REPAIRS
-            } else {
-                1
-            };
-            if rounds >= limit {
+            if !self.may_repair(target, &mut rounds) {
                 return Err(Error::VerifyFailed {
                     file: target.name.clone(),
                     address: at,
@@ -122,15 +119,10 @@ impl<L: Link> Session<L> {
                     found: String::new(),
                 });
             }
-            rounds += 1;
             let sector = sector_floor(at).max(target.start);
             left.start = sector;
             let range = sector..left.end.min(sector_floor(at).saturating_add(SECTOR));
-            let stream = Stream {
-                range,
-                form: Form::Raw,
-            };
-            self.write_again(placed, &stream, meter, observer).await?;
+            self.write_again(placed, range, meter, observer).await?;
         }
         Ok(())
     }
@@ -149,14 +141,7 @@ impl<L: Link> Session<L> {
             let Some(found) = self.differs(&whole, expected).await? else {
                 return Ok(());
             };
-            // On a clean line a second try tells a passing fault from a worn-out flash, and what was
-            // believed to be there was not.
-            let limit = match &target.previous {
-                _ if self.channel.faults() > 0 => REPAIRS,
-                Some(_) => 0,
-                None => 1,
-            };
-            if rounds >= limit {
+            if !self.may_repair(target, &mut rounds) {
                 return Err(Error::VerifyFailed {
                     file: target.name.clone(),
                     address: target.address,
@@ -164,21 +149,28 @@ impl<L: Link> Session<L> {
                     found: hex(found),
                 });
             }
-            rounds += 1;
             for range in self.bad_ranges(placed, whole.clone()).await? {
-                let stream = Stream {
-                    range,
-                    form: Form::Raw,
-                };
-                self.write_again(placed, &stream, meter, observer).await?;
+                self.write_again(placed, range, meter, observer).await?;
             }
         }
+    }
+
+    /// Whether another round of repair is worth it, and counts it. On a clean line a second try
+    /// tells a passing fault from a worn-out flash, and what was believed to be there was not.
+    fn may_repair(&self, target: &Target, rounds: &mut u32) -> bool {
+        let limit = match &target.previous {
+            _ if self.channel.faults() > 0 => REPAIRS,
+            Some(_) => 0,
+            None => 1,
+        };
+        *rounds += 1;
+        *rounds <= limit
     }
 
     async fn write_again(
         &mut self,
         placed: Placed<'_>,
-        stream: &Stream,
+        range: Range<u32>,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
@@ -186,6 +178,10 @@ impl<L: Link> Session<L> {
             placed,
             packed: None,
             encrypt: false,
+        };
+        let stream = &Stream {
+            range,
+            form: Form::Raw,
         };
         self.write_stream(payload, stream, &mut Erasure::default(), meter, observer)
             .await

@@ -59,7 +59,7 @@ impl<L: Link> Session<L> {
     /// # Errors
     ///
     /// [`Error::SecureDownload`], [`Error::NotPossible`] where secure boot forbids it,
-    /// [`Error::Harmful`] for a segment in the loader's own memory or in no RAM at all,
+    /// [`Error::Harmful`] for a segment in the loader's own memory, in no RAM at all, or over another,
     /// [`Error::LineTooBad`], and what the link and the chip say. Nothing runs then.
     pub async fn load_ram(
         &mut self,
@@ -98,7 +98,11 @@ impl<L: Link> Session<L> {
                     .send_segment(segment, 0..length, &mut meter, observer)
                     .await?;
             }
-            session.mend_segments(&segments, &mut meter, observer).await
+            // What one segment has overwritten of another cannot be there.
+            match overlap(&segments) {
+                None => session.mend_segments(&segments, &mut meter, observer).await,
+                Some(_) => Ok(()),
+            }
         })
         .await?;
         let entry = request.program.entry;
@@ -122,7 +126,7 @@ impl<L: Link> Session<L> {
     ///
     /// What the link and the chip say.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
-        self.begin_to_leave().await?;
+        self.begin_to_leave(observer).await?;
         // What the wire's table calls staying is going on without a reset.
         self.start(&Command::FlashEnd { stay: true }, observer)
             .await
@@ -212,16 +216,17 @@ impl<L: Link> Session<L> {
                     self.chip.name
                 )),
             };
-            match objection {
-                Some(reason) if request.force => {
-                    observer.event(Event::Notice(Notice::SegmentForced { reason }));
-                }
-                Some(reason) => {
-                    return Err(Error::Harmful { reason });
-                }
-                None => {}
+            if let Some(reason) = objection {
+                object(request, reason, observer)?;
             }
             segments.push(segment.padded());
+        }
+        if let Some(address) = overlap(&segments) {
+            let reason = format!(
+                "two segments of '{}' overlap at 0x{address:08x}",
+                request.name
+            );
+            object(request, reason, observer)?;
         }
         if segments.is_empty() {
             return Err(Error::BadRequest(format!(
@@ -375,6 +380,32 @@ impl<L: Link> Session<L> {
             }
         }
     }
+}
+
+/// Refuses, or only says what may go wrong.
+fn object(request: &LoadRequest, reason: String, observer: &mut dyn Observer) -> Result<(), Error> {
+    if !request.force {
+        return Err(Error::Harmful { reason });
+    }
+    observer.event(Event::Notice(Notice::SegmentForced { reason }));
+    Ok(())
+}
+
+/// The lowest address that more than one segment would fill.
+fn overlap(segments: &[RamSegment]) -> Option<u32> {
+    let mut ranges: Vec<_> = segments
+        .iter()
+        .map(|segment| (segment.address, segment.bytes.len() as u64))
+        .collect();
+    ranges.sort_unstable();
+    let mut end = 0;
+    for (address, length) in ranges {
+        if u64::from(address) < end {
+            return Some(address);
+        }
+        end = end.max(u64::from(address) + length);
+    }
+    None
 }
 
 fn too_bad(address: u32) -> Error {

@@ -7,6 +7,7 @@ use guru_link::block_on;
 use guru_loader::{Error as LoaderError, LoadRequest};
 
 use crate::args;
+use crate::compat;
 use crate::context::{Context, Mode};
 use crate::error::Error;
 use crate::monitor::{self, MonitorArgs};
@@ -47,11 +48,7 @@ impl LoadRam {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
         let file = RamFile::open(&self.file, self.entry)?;
         if context.mode == Mode::Esptool && file.runs() > 1 {
-            return Err(Error::Usage(
-                "Merged binary image detected. Only one file can be specified for the load-ram \
-                 command."
-                    .to_owned(),
-            ));
+            return Err(Error::Usage(compat::MERGED.to_owned()));
         }
         // What can be known of a chip that was named is known before a port is opened.
         if let Some(chip) = context.globals.chip.named() {

@@ -13,6 +13,10 @@ use super::{certificate, esptool, format, settings};
 use crate::error::Error;
 use crate::ui::{self, Message, Out, Report, Stream, escape};
 
+/// What is said of a program for RAM in several pieces.
+pub const MERGED: &str =
+    "Merged binary image detected. Only one file can be specified for the load-ram command.";
+
 /// Where the predecessor sends those who cannot connect.
 const TROUBLESHOOTING: &str =
     "https://docs.espressif.com/projects/esptool/en/latest/troubleshooting.html";
@@ -998,6 +1002,7 @@ impl ui::Screen for Screen {
         let code = outcome.kind().old_exit_code();
         let (argument, inner) = match outcome {
             Error::InOption { option, error } => (*option, &**error),
+            error if self.job.command == "load-ram" => ("FILENAME", error),
             error => (super::commands::PAIRS, error),
         };
         if let Some(message) = bad_pairs(inner) {
@@ -1115,6 +1120,8 @@ fn fatal(chip: &str, error: &Error) -> String {
             Error::Unaligned {
                 what: "address", ..
             } => "Offset to erase from must be a multiple of 4096.".to_owned(),
+            // It takes no addresses in RAM from Intel HEX.
+            Error::Ram(RamError::NoEntry { runs: 2.., .. }) => MERGED.to_owned(),
             Error::Ram(RamError::Image {
                 source: ImageError::Header(HeaderError::Magic { found }),
                 ..

@@ -314,6 +314,32 @@ fn the_loaders_own_memory_and_what_is_no_ram_are_refused_unless_forced() {
 }
 
 #[test]
+fn segments_that_overlap_are_refused_unless_forced() {
+    let mut request = program(&[(RAM, 64), (RAM + 0x1000, 64), (RAM + 60, 4)]);
+    let (refused, _) = load("esp32c3", &request);
+    assert!(matches!(refused, Err(Error::Harmful { .. })));
+    request.force = true;
+    load("esp32c3", &request).0.unwrap();
+    let touching = program(&[(RAM + 64, 64), (RAM, 64)]);
+    load("esp32c3", &touching).0.unwrap();
+}
+
+#[test]
+fn secure_boot_lets_no_program_start_in_ram_since_the_esp32s2() {
+    for (chip, field, address) in [
+        ("esp32", "ABS_DONE_0", 0x4008_0400),
+        ("esp32s2", "SECURE_BOOT_EN", 0x3FFB_8000),
+        ("esp32c6", "SECURE_BOOT_EN", 0x4081_8000),
+    ] {
+        let (loaded, _) = load(&format!("{chip}?set.{field}=1"), &program(&[(address, 64)]));
+        match loaded {
+            Ok(_) => assert_eq!(chip, "esp32"),
+            Err(error) => assert!(matches!(error, Error::NotPossible(_)), "{chip}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn secure_download_mode_has_no_memory() {
     let mut session = connect("esp32c3?secure-download");
     let error = block_on(session.read_memory(RAM)).unwrap_err();
