@@ -72,6 +72,11 @@ fn main() -> ExitCode {
             same_work::same as fn(&_, &_) -> _,
         ),
         (
+            "settings",
+            cases(include_str!("settings.toml")),
+            same_work::same,
+        ),
+        (
             "with eFuses burnt",
             cases(include_str!("security.toml")),
             same_work::same,

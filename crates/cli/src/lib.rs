@@ -16,8 +16,10 @@ mod monitor;
 mod part_file;
 mod port;
 mod port_list;
+mod port_url;
 mod program;
 mod session;
+mod spy;
 mod trace;
 mod ui;
 

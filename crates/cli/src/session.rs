@@ -18,6 +18,7 @@ use crate::interrupt;
 use crate::monitor::MonitorArgs;
 use crate::port::{self, Port};
 use crate::port_list;
+use crate::port_url;
 use crate::trace::{self, Health};
 use crate::ui::{Addresses, Message, Report, Screen};
 
@@ -84,15 +85,11 @@ pub fn with_program(
 /// The port cannot be opened, or none was named and there is not exactly one.
 pub fn open(context: &mut Context) -> Result<(Console<Traced<Port>>, Health), Error> {
     interrupt::watch(context);
-    if let Some(error) = context.misconfigured.take() {
-        return Err(error.into());
-    }
-    let name = match &context.globals.port[..] {
-        [name] => name.clone(),
-        _ => the_port(context)?,
+    let name = match named_port(context)? {
+        Some(name) => name,
+        None => the_port(context)?,
     };
-    let link = port::open(context, &name)?;
-    let (link, health) = trace::traced(context, link)?;
+    let (link, health) = link_at(context, &name)?;
     Ok((Console::new(link), health))
 }
 
@@ -239,20 +236,10 @@ fn observer(screen: &mut dyn Screen) -> impl FnMut(Event) + '_ {
 
 /// Connects at the named port, or at the first one with a chip that answers.
 fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
-    if let Some(error) = context.misconfigured.take() {
-        return Err(error.into());
-    }
+    let named = named_port(context)?;
     let attempts = open_attempts(context);
-    match &context.globals.port[..] {
-        [] => {}
-        [name] => {
-            let name = name.clone();
-            return connect_again(context, &name, attempts);
-        }
-        _ => {
-            let text = "this command takes one port, and several were named";
-            return Err(Error::Usage(text.to_owned()));
-        }
+    if let Some(name) = named {
+        return connect_again(context, &name, attempts);
     }
     let ports = port_list::wanted(&context.globals)?;
     let names: Vec<_> = ports.into_iter().map(|port| port.path).collect();
@@ -280,6 +267,28 @@ fn connect(context: &mut Context) -> Result<(Device, Health), Error> {
         filter: port_list::filter(&context.globals.port_filter).to_string(),
         there: Vec::new(),
     })
+}
+
+/// The port that was named, if one was.
+fn named_port(context: &mut Context) -> Result<Option<String>, Error> {
+    if let Some(error) = context.misconfigured.take() {
+        return Err(error.into());
+    }
+    match &context.globals.port[..] {
+        [] => Ok(None),
+        [name] => Ok(Some(name.clone())),
+        _ => {
+            let text = "this command takes one port, and several were named";
+            Err(Error::Usage(text.to_owned()))
+        }
+    }
+}
+
+/// Opens a port, with what is to be recorded of it.
+fn link_at(context: &mut Context, name: &str) -> Result<(Traced<Port>, Health), Error> {
+    let target = port_url::follow(&context.globals, name)?;
+    let link = port::open(context, &target.name)?;
+    trace::traced(context, link, target.spy.as_ref())
 }
 
 /// How often a port is opened and connected through; 0 or less: without end.
@@ -338,8 +347,7 @@ fn reason(context: &Context, error: &Error) -> String {
 }
 
 fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Error> {
-    let link = port::open(context, name)?;
-    let (link, health) = trace::traced(context, link)?;
+    let (link, health) = link_at(context, name)?;
     let options = options(context);
     let connected = block_on(Session::connect(
         link,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +11,8 @@ use guru_link::trace::{TraceSink, TraceText, TraceWriter, Traced};
 
 use crate::context::{Context, Mode};
 use crate::error::Error;
+use crate::port_url::SpyOptions;
+use crate::spy::Spy;
 use crate::ui::{Message, Out, Stream, escape};
 
 /// Tells whether the trace file could be written.
@@ -34,27 +37,21 @@ impl Health {
     }
 }
 
-/// Puts what `--trace` and `--trace-file` ask for before a link.
+/// Puts what `--trace`, `--trace-file` and `spy://` ask for before a link.
 ///
 /// # Errors
-/// The file cannot be made.
-pub fn traced<L: Link>(context: &Context, link: L) -> Result<(Traced<L>, Health), Error> {
+/// A file cannot be made.
+pub fn traced<L: Link>(
+    context: &Context,
+    link: L,
+    spy: Option<&SpyOptions>,
+) -> Result<(Traced<L>, Health), Error> {
     let globals = &context.globals;
     let health = Health::default();
-    let file = globals
-        .trace_file
-        .as_ref()
-        .map(|path| {
-            let file = File::create(path).map_err(|source| Error::Output {
-                path: path.clone(),
-                source,
-            })?;
-            Ok::<_, Error>(TraceWriter::new(Watched {
-                file: BufWriter::new(file),
-                health: health.clone(),
-            }))
-        })
-        .transpose()?;
+    let create = |path: &PathBuf| Watched::create(path, &health);
+    let file = globals.trace_file.as_ref().map(create).transpose()?;
+    let file = file.map(TraceWriter::new);
+    let spy = spy.map(|spy| spied(spy, &health)).transpose()?;
     let text = globals.trace.then(|| {
         // The predecessor's goes to standard output.
         let mut out = Out::new(match context.mode {
@@ -63,11 +60,25 @@ pub fn traced<L: Link>(context: &Context, link: L) -> Result<(Traced<L>, Health)
         });
         TraceText::new(move |line: &str| out.line(&escape(line)))
     });
-    if file.is_none() && text.is_none() {
+    if file.is_none() && text.is_none() && spy.is_none() {
         return Ok((Traced::new(link), health));
     }
-    let sink: Box<dyn TraceSink + Send> = Box::new((file, text));
+    let sink: Box<dyn TraceSink + Send> = Box::new((file, (text, spy)));
     Ok((Traced::with_sink(link, sink), health))
+}
+
+fn spied(options: &SpyOptions, health: &Health) -> Result<Box<dyn TraceSink + Send>, Error> {
+    Ok(match &options.file {
+        None => {
+            let mut out = Out::new(Stream::Stderr);
+            Box::new(Spy::new(options, move |bytes| out.bytes(bytes)))
+        }
+        Some(path) => {
+            let mut file = Watched::create(path, health)?;
+            // It remembers what went wrong.
+            Box::new(Spy::new(options, move |bytes| drop(file.write_all(bytes))))
+        }
+    })
 }
 
 /// A file that remembers whether all went into it.
@@ -77,6 +88,17 @@ struct Watched {
 }
 
 impl Watched {
+    fn create(path: &PathBuf, health: &Health) -> Result<Self, Error> {
+        let file = File::create(path).map_err(|source| Error::Output {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            health: health.clone(),
+        })
+    }
+
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
             self.health.0.store(true, Ordering::Relaxed);

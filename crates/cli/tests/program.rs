@@ -311,7 +311,7 @@ fn manuals_and_completions_know_every_command() {
             .status
             .success()
     );
-    for command in ["write-flash", "read-flash", "sim", "ports"] {
+    for command in ["write-flash", "read-flash", "sim", "ports", "config"] {
         let page = text(&folder.read(&format!("pages/guru-{command}.1")));
         assert!(page.contains(&command.replace('-', "\\-")), "{page}");
         for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
@@ -349,4 +349,75 @@ fn the_configuration_file_counts() {
     let output = folder.guru(&["version"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("timeout = soon"));
+}
+
+#[test]
+fn a_spy_shows_what_passes_on_the_line() {
+    let folder = Folder::new("spy");
+    let read = |port: &str| folder.guru(&["read-mac", "--port", port]).output().unwrap();
+    let output = read("spy://sim://esp32c3");
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains(" RTS  active\n"), "{errors}");
+    let sync = " TX   0000  C0 00 08 24 00 00 00 00  00 07 07 12 20 55 55 55  ...$........ UUU\n";
+    assert!(errors.contains(sync), "{errors}");
+    assert!(read("spy://sim://esp32c3?file=spy.log").status.success());
+    assert!(text(&folder.read("spy.log")).contains(sync));
+}
+
+#[test]
+fn a_port_that_comes_and_goes_is_tried_as_often_as_is_said() {
+    let folder = Folder::new("attempts");
+    folder.file("guru.toml", b"open-port-attempts = 3\nchip = 'esp32c3'\n");
+    for (arguments, tries) in [
+        (&["read-mac", "--port", "/dev/none"][..], 2),
+        // Without a chip it does not count.
+        (&["read-mac", "--port", "/dev/none", "--chip", "auto"], 0),
+    ] {
+        let arguments: Vec<_> = ["--format", "json"]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        let output = folder.guru(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stdout = text(&output.stdout);
+        let failed = stdout.matches("{\"event\":\"open-failed\"").count();
+        assert_eq!(failed, tries, "{stdout}");
+    }
+}
+
+#[test]
+fn a_board_in_an_fpga_is_given_more_time() {
+    let folder = Folder::new("fpga");
+    let delay = |chip: &str| {
+        let mut command = folder.guru(&["config", "show", "--chip", chip]);
+        let output = command.env("ESPTOOL_ENV_FPGA", " 1 ").output().unwrap();
+        let stdout = text(&output.stdout);
+        let line = stdout.lines().find(|line| line.starts_with("reset-delay"));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(delay("esp32"), "reset-delay 7 ESPTOOL_ENV_FPGA");
+    assert!(delay("esp32c3").ends_with(" default"));
+}
+
+#[test]
+fn the_usual_port_does_not_stand_in_the_way_of_all_boards() {
+    let folder = Folder::new("usual");
+    folder.file("guru.toml", b"port = 'sim://esp32'\nport-list = 'ports'\n");
+    folder.file("ports", b"sim://esp32c3\n");
+    let output = folder.guru(&["read-mac", "--all"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("sim://esp32c3: done"));
+    // A command that takes one port, and another that takes none.
+    folder.file("guru.toml", b"port = ['sim://esp32', 'sim://esp32c3']\n");
+    let output = folder
+        .guru(&["read-flash", "0", "4", "a"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(folder.guru(&["ports"]).output().unwrap().status.success());
 }

@@ -91,6 +91,12 @@ fn parse(url: &str) -> Result<Address, String> {
             }
             Ok(Address::Rfc2217(address))
         }
+        "loop" => Err("no chip is behind it: what is sent comes back".to_owned()),
+        "cp2110" => Err(
+            "a CP2110 is a HID device and no serial port; ports of that kind are not \
+                         supported"
+                .to_owned(),
+        ),
         other => Err(format!(
             "'{other}' is no kind of port; use the name of a serial port, rfc2217://host:port, socket://host:port or tcp://host:port"
         )),
@@ -241,6 +247,8 @@ mod tests {
             ("rfc2217://h:1?timeout=-1", "timeout=3"),
             ("rfc2217://h:1?timeout=NaN", "timeout=3"),
             ("ws://h:1", "ws"),
+            ("loop://", "no chip"),
+            ("cp2110://0001:004a:00", "HID"),
         ] {
             let error = url.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");

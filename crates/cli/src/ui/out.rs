@@ -87,6 +87,11 @@ impl Out {
         self.write(text.as_bytes());
     }
 
+    /// Writes what is whole lines already.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if self.gone {
             return;
