@@ -8,8 +8,8 @@ use guru_wire::{Begin, Command, Opcode};
 
 use crate::spi::{Transaction, flash};
 use crate::{
-    Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, NotInSecureDownload,
-    Notice, Observer, Session, SpiConnection,
+    Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, Lacking,
+    NotInSecureDownload, Notice, Observer, Session, SpiConnection,
 };
 
 /// Label of the size that is assumed when the id does not tell it.
@@ -237,6 +237,14 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
+    /// The chip does not have what was asked for.
+    pub(crate) fn lacks(&self, what: Lacking) -> Error {
+        Error::Lacking {
+            chip: self.chip.name,
+            what,
+        }
+    }
+
     async fn pins_word(
         &mut self,
         connection: SpiConnection,
@@ -245,34 +253,17 @@ impl<L: Link> Session<L> {
         let known = &self.chip.spi.pins;
         match connection {
             SpiConnection::Hspi if known.hspi => Ok(1),
-            SpiConnection::Hspi => Err(Error::BadRequest(format!(
-                "--spi-connection HSPI is not supported by {}",
-                self.chip.name
-            ))),
-            SpiConnection::Pins { .. } if !known.custom => Err(Error::BadRequest(format!(
-                "--spi-connection with pin numbers is not supported by {}",
-                self.chip.name
-            ))),
+            SpiConnection::Hspi => Err(self.lacks(Lacking::Hspi)),
+            SpiConnection::Pins { .. } if !known.custom => Err(self.lacks(Lacking::CustomPins)),
             SpiConnection::Pins { clk, q, d, hd, cs } => {
                 let pins = [clk, q, d, hd, cs];
-                let valid = |pin: &u8| known.gpios.iter().any(|(a, b)| (*a..=*b).contains(pin));
+                let there = known.gpios;
+                let valid = |pin: &u8| there.iter().any(|(a, b)| (*a..=*b).contains(pin));
                 if let Some(bad) = pins.iter().find(|pin| !valid(pin)) {
-                    let ranges: Vec<String> = known
-                        .gpios
-                        .iter()
-                        .map(|(a, b)| format!("{a} to {b}"))
-                        .collect();
-                    return Err(Error::BadRequest(format!(
-                        "--spi-connection: {} has no GPIO {bad} for flash; it has {}",
-                        self.chip.name,
-                        ranges.join(", ")
-                    )));
+                    return Err(self.lacks(Lacking::Gpio { gpio: *bad, there }));
                 }
-                if known.hd_max.is_some_and(|max| hd > max) {
-                    return Err(Error::BadRequest(format!(
-                        "--spi-connection: HD cannot be on GPIO {hd} of {}",
-                        self.chip.name
-                    )));
+                if let Some(most) = known.hd_max.filter(|most| hd > *most) {
+                    return Err(self.lacks(Lacking::HoldGpio { gpio: hd, most }));
                 }
                 let usb: Vec<u8> = pins
                     .into_iter()

@@ -58,8 +58,8 @@ impl<L: Link> Session<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadRequest`] for a range that is not aligned or outside of the flash,
-    /// [`Error::Guarded`] unless `force`, and what the link and the chip say.
+    /// [`Error::BadRequest`] for a range that is not aligned, [`Error::OutsideFlash`],
+    /// [`Error::SecureDownload`] for all of a flash whose size is not known, [`Error::Guarded`] unless `force`, and what the link and the chip say.
     pub async fn erase_region(
         &mut self,
         options: &FlashOptions,
@@ -68,6 +68,10 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         region.check()?;
+        let unknown = !matches!(options.size, FlashSizeOption::Set(_));
+        if self.device.secure_download && unknown && region.length == ReadLength::All {
+            return Err(NotInSecureDownload::DetectSize.into());
+        }
         if !force {
             self.guard_erase(Some(region.address)).await?;
         }

@@ -5,6 +5,7 @@ use guru_link::LinkError;
 use guru_wire::{ErrorCode, Opcode};
 use thiserror::Error;
 
+use crate::Lacking;
 use crate::certificate::CertificateFailure;
 use crate::refusal::{CannotEncrypt, Guard, NotInSecureDownload};
 
@@ -100,6 +101,26 @@ pub enum Error {
     /// Secure Download Mode does not allow it.
     #[error("{0}")]
     SecureDownload(NotInSecureDownload),
+    /// The chip does not have what was asked for.
+    #[error("{chip}: {what}")]
+    Lacking {
+        /// Name of the chip.
+        chip: &'static str,
+        /// What it does not have.
+        what: Lacking,
+    },
+    /// A range was asked for that is not inside of the flash.
+    #[error(
+        "0x{address:x} to 0x{end:x} is not inside of the flash, which has {size} bytes (0x{size:x})"
+    )]
+    OutsideFlash {
+        /// First byte.
+        address: u32,
+        /// Behind the last byte.
+        end: u64,
+        /// Bytes of the flash.
+        size: u64,
+    },
     /// Flash was to be touched that the ROM's addresses do not reach.
     #[error(
         "the chip's loader reaches no more than 16 MB of flash, and 0x{end:x} lies beyond: it would \
@@ -318,7 +339,13 @@ impl Error {
             | Self::SecureDownload(_)
             | Self::BeyondAddresses { .. }
             | Self::BeyondRom { .. } => ErrorKind::Forbidden,
-            Self::BadRequest(_)
+            Self::Lacking {
+                what: Lacking::VddSdio,
+                ..
+            } => ErrorKind::Forbidden,
+            Self::Lacking { .. }
+            | Self::BadRequest(_)
+            | Self::OutsideFlash { .. }
             | Self::DoesNotFit { .. }
             | Self::Harmful { .. }
             | Self::ImageMismatch { .. } => ErrorKind::Usage,

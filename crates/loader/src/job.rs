@@ -10,7 +10,7 @@ use guru_plan::{Form, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_
 
 use crate::compress::{Boards, Compressor, Work};
 use crate::digest::Placed;
-use crate::{Compress, Error, FilePart, FlashSizeOption, WriteRequest};
+use crate::{Compress, Error, FilePart, FlashSizeOption, Lacking, WriteRequest};
 
 /// A write that is being prepared while the port opens and the chip resets: its data are being
 /// compressed already. Clones are the same write to other boards.
@@ -213,7 +213,10 @@ pub(crate) fn parameters(
         request.frequency.as_deref(),
         size,
     )
-    .map_err(|error| Error::BadRequest(format!("{}: {error}", chip.name)))
+    .map_err(|error| Error::Lacking {
+        chip: chip.name,
+        what: Lacking::Parameter(error),
+    })
 }
 
 impl Prepared {

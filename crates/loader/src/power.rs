@@ -5,7 +5,7 @@ use std::time::Duration;
 use guru_chip::{Bits, Quirk, Revision};
 use guru_link::Link;
 
-use crate::{Error, Session, VddSdio};
+use crate::{Error, Lacking, Session, VddSdio};
 
 /// RTC_CNTL_SDIO_CONF of the ESP32 (technical reference manual, section 31).
 const ESP32_SDIO_CONF: u32 = 0x3FF4_8074;
@@ -73,10 +73,7 @@ impl<L: Link> Session<L> {
         const POWER_ON: u32 = 1 << 31;
         const BOOST: u32 = 0b11_1111 << 25;
         if !self.chip.has(Quirk::AttachFromEfuse) {
-            return Err(Error::NotPossible(format!(
-                "--override-vddsdio: {} has no such regulator",
-                self.chip.name
-            )));
+            return Err(self.lacks(Lacking::VddSdio));
         }
         let volts = match volts {
             VddSdio::V1_8 => POWER_ON,

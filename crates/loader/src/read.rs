@@ -574,10 +574,7 @@ pub(crate) fn flash_range(
     };
     match u32::try_from(end) {
         Ok(end) if u64::from(end) <= size && address <= end => Ok(address..end),
-        _ => Err(Error::BadRequest(format!(
-            "0x{address:x} to 0x{end:x} is not inside of the flash, which has {size} bytes \
-             (0x{size:x})"
-        ))),
+        _ => Err(Error::OutsideFlash { address, end, size }),
     }
 }
 

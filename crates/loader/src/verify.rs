@@ -6,8 +6,8 @@ use md5::{Digest, Md5};
 
 use crate::digest::{Placed, hex};
 use crate::{
-    Error, Event, FilePart, FlashSizeOption, NotInSecureDownload, Notice, Observer, Proof, Session,
-    VerifyRequest,
+    Error, Event, FilePart, FlashSizeOption, Lacking, NotInSecureDownload, Notice, Observer, Proof,
+    Session, VerifyRequest,
 };
 
 /// Differing bytes that are told.
@@ -55,7 +55,7 @@ impl<L: Link> Session<L> {
             request.frequency.as_deref(),
             label.as_deref(),
         )
-        .map_err(|error| Error::BadRequest(format!("{}: {error}", self.chip.name)))?;
+        .map_err(|error| self.lacks(Lacking::Parameter(error)))?;
         for file in &request.files {
             let length = u64::from(file.contents.len());
             let end = u64::from(file.address) + length;

@@ -71,7 +71,7 @@ impl EraseRegion {
             if flash.size == FlashSizeOption::Keep && !blind {
                 flash.size = FlashSizeOption::Detect;
             }
-            if mode == Mode::Esptool && blind {
+            if mode == Mode::Esptool && blind && self.size != Size::All {
                 // The predecessor looks neither at eFuse nor for the end of the flash then.
                 flash.size = FlashSizeOption::Set("16MB".to_owned());
                 force = true;

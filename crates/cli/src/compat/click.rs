@@ -405,9 +405,13 @@ fn convert(
                 "{text} is not a valid list of comma-separated pin numbers. Must be 5 numbers - \
                  CLK,Q,D,HD,CS."
             )),
-            Err(_) => Err(format!(
-                "{text} is not a valid argument. All pins must be numeric values."
-            )),
+            Err(_) => {
+                let pins: Vec<_> = text.split(',').map(|pin| format!("'{pin}'")).collect();
+                Err(format!(
+                    "[{}] is not a valid argument. All pins must be numeric values.",
+                    pins.join(", ")
+                ))
+            }
         },
     }
 }

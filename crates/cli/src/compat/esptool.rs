@@ -448,7 +448,7 @@ mod tests {
             ]
         );
         translated("--port-filter vid=0x303A pid=0x1001 --connect-attempts -1 read_flash 0 ALL x");
-        translated("write-flash --diff-with a skip -- 0 a 0x1000 b");
+        translated("write-flash --diff-with skip skip -- 0 a 0x1000 b");
         assert_eq!(
             translated("-p a --port-filter vid=1 -p b --port-filter pid=2 --port c flash-id"),
             ["guru", "--port=c", "--baud=115200", "flash-id", "--"]
@@ -484,7 +484,7 @@ mod tests {
         };
         assert!(matches!(parse("-z -u 0 a"), Err(Refusal::Usage(_))));
         assert!(matches!(
-            parse("-s --diff-with a -- 0 a"),
+            parse("-s --diff-with skip -- 0 a"),
             Err(Refusal::Usage(_))
         ));
         assert!(matches!(

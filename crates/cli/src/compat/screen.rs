@@ -1,12 +1,12 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use guru_image::{FirmwareError, HeaderError, ImageError, RamError, ReadError};
+use guru_image::{FirmwareError, HeaderError, ImageError, RamError, ReadError, UnknownParameter};
 use guru_link::LinkError;
 use guru_loader::{
     CannotEncrypt, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo,
-    Guard, Incomparable, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport, Step,
-    Unverified, UsbMode,
+    Guard, Incomparable, Lacking, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport,
+    Step, Unverified, UsbMode,
 };
 
 use super::{certificate, esptool, format, settings};
@@ -1044,6 +1044,14 @@ impl ui::Screen for Screen {
                     self.job.command
                 ));
             }
+            Error::Session(LoaderError::SecureDownload(NotInSecureDownload::DetectSize))
+                if self.job.all =>
+            {
+                self.lines.fatal(
+                    "Detecting flash size is not supported in secure download mode. Set an exact \
+                     size value.",
+                );
+            }
             error => {
                 if let Error::Session(LoaderError::CannotEncrypt(reason)) = error {
                     self.doubt(*reason);
@@ -1106,6 +1114,71 @@ fn unreadable(error: &ReadError) -> String {
 /// Why a port was of no use.
 pub fn reason(error: &Error) -> String {
     fatal("", error)
+}
+
+/// What a chip does not have.
+fn lacking(chip: &str, what: &Lacking) -> String {
+    match what {
+        Lacking::Hspi => format!("Using --spi-connection HSPI is not supported by {chip}."),
+        Lacking::CustomPins => {
+            format!("Setting custom --spi-connection pins is not supported by {chip}.")
+        }
+        Lacking::Gpio { there, .. } => {
+            let mut ranges = Vec::new();
+            for (first, last) in *there {
+                match last - first {
+                    1 => ranges.extend([first.to_string(), last.to_string()]),
+                    _ => ranges.push(format!("{first}-{last}")),
+                }
+            }
+            let last = ranges.pop().unwrap_or_default();
+            let others: String = ranges.iter().map(|range| format!("{range}, ")).collect();
+            let or = if ranges.is_empty() { "" } else { "or " };
+            format!("SPI Pin numbers must be in the range {others}{or}{last}.")
+        }
+        Lacking::HoldGpio { most, .. } => format!("SPI HD Pin number must be <= {most}."),
+        Lacking::VddSdio => format!("Overriding VDDSDIO is not supported by {chip}."),
+        Lacking::Parameter(UnknownParameter {
+            what,
+            given,
+            supported,
+        }) => {
+            let plural = match *what {
+                "frequency" => "frequencies",
+                "size" => "sizes",
+                _ => "modes",
+            };
+            format!(
+                "Flash {what} '{given}' is not supported by this chip type. Supported {plural}: {}",
+                supported.join(", ")
+            )
+        }
+    }
+}
+
+/// A range that is not inside of the flash.
+fn outside(address: u32, end: u64, size: u64) -> String {
+    const REACH: u64 = 16 << 20;
+    let length = end.saturating_sub(u64::from(address));
+    if length > size {
+        return format!(
+            "Specified size {length:#x} is greater than detected flash size {size:#x}."
+        );
+    }
+    let (what, limit, past) = if end > REACH {
+        ("16MB".to_owned(), "16MB".to_owned(), end - REACH)
+    } else {
+        let label = match size >> 20 {
+            0 => format!("{}KB", size >> 10),
+            mega => format!("{mega}MB"),
+        };
+        let past = end.saturating_sub(size);
+        ("detected flash size".to_owned(), label, past)
+    };
+    format!(
+        "Can't access flash regions larger than {what} (set size {length:#x} from address \
+         {address:#010x} goes past {limit} by {past:#x} bytes)."
+    )
 }
 
 /// What the predecessor says of an error.
@@ -1175,6 +1248,8 @@ fn fatal(chip: &str, error: &Error) -> String {
         ),
         LoaderError::Guarded(guard) => guarded(*guard).to_owned(),
         LoaderError::CannotEncrypt(reason) => cannot_encrypt(*reason),
+        LoaderError::Lacking { chip, what } => lacking(chip, what),
+        LoaderError::OutsideFlash { address, end, size } => outside(*address, *end, *size),
         LoaderError::SecureDownload(NotInSecureDownload::DetectSize) => {
             "Detecting flash size is not supported in secure download mode. Need to manually \
              specify flash size."
