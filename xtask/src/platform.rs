@@ -22,6 +22,7 @@ const CHOOSE: &[&str] = &[
     "crates/link/src/ports.rs",
     "crates/link/src/serial.rs",
     "crates/sim/src/server/mod.rs",
+    "crates/sim/src/server/pump.rs",
 ];
 
 /// What calls a system.

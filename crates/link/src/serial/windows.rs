@@ -16,6 +16,7 @@ pub(super) struct Port {
     timeout: Duration,
     dtr: bool,
     keep_lines: bool,
+    has_lines: bool,
 }
 
 // System error codes of winerror.h.
@@ -40,10 +41,15 @@ impl Port {
             timeout,
             dtr: false,
             keep_lines: settings.keep_lines,
+            has_lines: true,
         };
         // The driver may have asserted both. RTS goes first, and DTR follows: with DTR asserted
         // and RTS released the chip runs on, the other way round it would be reset.
-        port.set_lines(Lines::rts(false))?;
+        match port.set_lines(Lines::rts(false)) {
+            // Some drivers have none; the port is good for a chip that is in its loader already.
+            Err(LinkError::NoLines) => port.has_lines = false,
+            result => result?,
+        }
         Ok(port)
     }
 
@@ -119,7 +125,7 @@ impl Port {
     pub(super) fn lower_latency(&self) {}
 
     pub(super) fn has_lines(&self) -> bool {
-        true
+        self.has_lines
     }
 }
 

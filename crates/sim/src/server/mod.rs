@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::device::Device;
 use crate::event::Event;
 use crate::options::{Boot, OptionsError, SimOptions};
+#[cfg(unix)]
 use crate::usb::Reenumerate;
 use port::{Port, Rfc2217Port, TcpPort};
 use pump::Pump;

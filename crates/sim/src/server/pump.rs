@@ -50,11 +50,13 @@ impl Pump {
     }
 
     /// Whether the chip's port can be connected to.
+    #[cfg(unix)]
     pub fn is_on_bus(&self) -> bool {
         self.device.is_on_bus(self.now())
     }
 
     /// Waits until it can, or the server shall end.
+    #[cfg(unix)]
     pub fn wait_for_bus(&mut self) {
         while !self.is_on_bus() && !self.is_cancelled() {
             std::thread::sleep(Duration::from_millis(5));
