@@ -216,7 +216,8 @@ fn kinds(theirs: &str) -> &'static [&'static str] {
     match theirs {
         "AnyIntType" => &["Integer"],
         "AutoSizeType" => &["Size", "Bytes"],
-        "IntParamType" | "IntRange" => &["Decimal"],
+        "IntParamType" => &["Decimal"],
+        "IntRange" => &["Range"],
         "BaudRateType" => &["Baud"],
         "Choice" => &["Choice"],
         "ChipType" => &["Chip"],

@@ -13,6 +13,7 @@ mod flash_status;
 mod get_security_info;
 mod load_ram;
 mod man;
+mod nand;
 mod ports;
 mod read_flash;
 mod read_flash_sfdp;
@@ -32,6 +33,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::globals::Globals;
 use crate::many::BoardsArgs;
+
+pub use nand::NEEDS_STUB;
 
 /// Flashes and inspects Espressif chips.
 ///
@@ -86,6 +89,9 @@ pub enum Command {
     LoadRam(load_ram::LoadRam),
     Run(run::Run),
     Reset(reset::Reset),
+    ReadNandSpare(nand::ReadNandSpare),
+    WriteNandSpare(nand::WriteNandSpare),
+    DumpBbm(nand::DumpBbm),
     Ports(ports::Ports),
     Sim(sim::Sim),
     Version(version::Version),
@@ -119,6 +125,9 @@ impl Command {
             Self::LoadRam(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),
+            Self::ReadNandSpare(_) | Self::WriteNandSpare(_) | Self::DumpBbm(_) => {
+                Err(Error::Usage(NEEDS_STUB.to_owned()))
+            }
             Self::Ports(command) => command.run(context),
             Self::Sim(command) => command.run(context),
             Self::Version(command) => command.run(context),

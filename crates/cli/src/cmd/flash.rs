@@ -5,6 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use guru_image::FlashMode;
 use guru_loader::{FlashOptions, FlashSizeOption, SpiConnection};
 
+use super::nand::NEEDS_STUB;
 use crate::args;
 
 /// Where the flash is and how large.
@@ -16,9 +17,17 @@ pub struct FlashArgs {
     #[arg(long, env = "ESPTOOL_FS", hide_env_values = true, default_value = "keep", value_name = "SIZE", value_parser = args::flash_size)]
     pub flash_size: FlashSizeOption,
 
+    /// Kind of the flash: nor
+    #[arg(long, value_name = "TYPE", hide = true, default_value = "nor", value_parser = kind)]
+    flash_type: Nor,
+
     #[command(flatten)]
     pins: PinArgs,
 }
+
+/// The one kind of flash that there is.
+#[derive(Debug, Clone, Copy)]
+struct Nor;
 
 /// Where the flash is.
 #[derive(Debug, Clone, Args)]
@@ -68,6 +77,14 @@ impl HeaderArgs {
         let mode = self.flash_mode.parse().ok();
         let frequency = (self.flash_freq != "keep").then(|| self.flash_freq.clone());
         (mode, frequency)
+    }
+}
+
+fn kind(text: &str) -> Result<Nor, &'static str> {
+    match text {
+        "nor" => Ok(Nor),
+        "nand" => Err(NEEDS_STUB),
+        _ => Err("expected nor"),
     }
 }
 

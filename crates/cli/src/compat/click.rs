@@ -42,6 +42,8 @@ pub enum Value {
     Baud,
     /// A decimal number, with a sign or not.
     Decimal,
+    /// A decimal number from the first to the last of these.
+    Range(i64, i64),
     /// One of these.
     Choice(&'static [&'static str]),
     /// One of these in any case, hyphens left out.
@@ -360,6 +362,11 @@ fn convert(
         Value::Decimal => match text.trim().replace('_', "").parse::<i64>() {
             Ok(number) => Ok((number.to_string().into(), None)),
             Err(_) => Err(format!("'{text}' is not a valid integer.")),
+        },
+        Value::Range(first, last) => match text.trim().replace('_', "").parse::<i64>() {
+            Ok(number) if (first..=last).contains(&number) => Ok((number.to_string().into(), None)),
+            Ok(number) => Err(format!("{number} is not in the range {first}<=x<={last}.")),
+            Err(_) => Err(format!("'{text}' is not a valid integer range.")),
         },
         Value::Choice(choices) => {
             if choices.contains(&&*text) {

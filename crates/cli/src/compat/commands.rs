@@ -115,7 +115,7 @@ const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), ""
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 20] = [
+pub static COMMANDS: [Command; 23] = [
     Command {
         name: "write-flash",
         options: &[
@@ -297,6 +297,30 @@ pub static COMMANDS: [Command; 20] = [
         many: false,
     },
     Command {
+        name: "read-nand-spare",
+        options: &[PINS],
+        arguments: &[("PAGE_NUMBER", Value::Integer)],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "write-nand-spare",
+        options: &[PINS],
+        arguments: &[
+            ("PAGE_NUMBER", Value::Integer),
+            ("IS_BAD", Value::Range(0, 1)),
+        ],
+        optional: 0,
+        many: false,
+    },
+    Command {
+        name: "dump-bbm",
+        options: &[one("--block-count", "", Value::Decimal, ""), PINS],
+        arguments: &[("OUTPUT", Value::Text)],
+        optional: 0,
+        many: false,
+    },
+    Command {
         name: "version",
         options: &[],
         arguments: &[],
@@ -306,17 +330,15 @@ pub static COMMANDS: [Command; 20] = [
 ];
 
 /// Commands that will come.
-pub const NOT_YET: [&str; 6] = [
-    "dump-bbm",
-    "elf2image",
-    "image-info",
-    "merge-bin",
-    "read-nand-spare",
-    "write-nand-spare",
-];
+pub const NOT_YET: [&str; 3] = ["elf2image", "image-info", "merge-bin"];
 
 /// Options that help is silent about: known, but not for everyone.
-pub const HIDDEN: [&str; 3] = ["--stub-version", "--flash-type", "--nand-end-address"];
+pub const HIDDEN: [&str; 4] = [
+    "--stub-version",
+    "--flash-type",
+    "--nand-end-address",
+    "--block-count",
+];
 
 /// Older names of options, wherever they stand.
 pub const DEPRECATED: [(&str, &str); 7] = [
@@ -331,6 +353,9 @@ pub const DEPRECATED: [(&str, &str); 7] = [
     ("--fill-flash-size", "--pad-to-size"),
     ("--no-diff-verify", "--trust-flash-content"),
 ];
+
+/// Commands that help is silent about: those for NAND flash alone.
+pub const HIDDEN_COMMANDS: [&str; 3] = ["read-nand-spare", "write-nand-spare", "dump-bbm"];
 
 /// The command of a name, written with hyphens.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -5,11 +5,11 @@ use guru_loader::{After, Before};
 
 use super::arguments;
 use super::click::{self, Opt, Parsed, Takes};
-use super::commands::{self, COMMANDS, GROUP, HIDDEN, NOT_YET};
+use super::commands::{self, COMMANDS, GROUP, HIDDEN, HIDDEN_COMMANDS, NOT_YET};
 use super::screen::{Job, Lines, Screen};
 use super::settings;
 use crate::at_files;
-use crate::cmd::Cli;
+use crate::cmd::{Cli, NEEDS_STUB};
 use crate::config::setting::with_defaults;
 use crate::config::{self, Loaded};
 use crate::context::{Context, Mode, VERSION};
@@ -98,11 +98,11 @@ pub fn run(words: Vec<OsString>) -> u8 {
         lines.print(&command_help(command));
         return exit::SUCCESS;
     }
-    if let Err(Refusal::Usage(message)) = exclusions(&parsed) {
-        return usage(&mut lines, Some(command), &message);
-    }
-    if let Err(Refusal::Fatal(message)) = exclusions(&parsed).and_then(|()| later(&parsed)) {
-        return lines.fatal(&message);
+    let no_stub = group.has("--no-stub");
+    match exclusions(&parsed).and_then(|()| nand(command, &parsed, no_stub)) {
+        Ok(()) => {}
+        Err(Refusal::Usage(message)) => return usage(&mut lines, Some(command), &message),
+        Err(Refusal::Fatal(message)) => return lines.fatal(&message),
     }
     if let Err(message) = settings::port_filter(&group) {
         return lines.fatal(&message);
@@ -224,7 +224,7 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
 /// Whether an option is taken for the sake of old command lines alone.
 fn without_effect(command: &str, option: &str) -> bool {
     match option {
-        "--flash-type" | "--nand-end-address" => true,
+        "--nand-end-address" => true,
         // There as well.
         "--flash-size" | "--flash-mode" | "--flash-freq" => command == "read-flash-sfdp",
         _ => false,
@@ -264,12 +264,22 @@ fn exclusions(parsed: &Parsed) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What will come, but is not there yet.
-fn later(parsed: &Parsed) -> Result<(), Refusal> {
-    if parsed.value("--flash-type").as_deref() == Some("nand") {
-        return Err(Refusal::Fatal(format!(
-            "NAND flash is not there yet in guru {VERSION}. docs/limits.md says what there is."
-        )));
+/// NAND flash, which is reached by an addition to the flasher stub alone.
+fn nand(command: &click::Command, parsed: &Parsed, no_stub: bool) -> Result<(), Refusal> {
+    let nand = HIDDEN_COMMANDS.contains(&command.name)
+        || parsed.value("--flash-type").as_deref() == Some("nand");
+    if nand && !parsed.has("--spi-connection") {
+        return Err(Refusal::Usage(
+            "--spi-connection is required for NAND flash operations.".to_owned(),
+        ));
+    }
+    if nand && no_stub {
+        return Err(Refusal::Fatal(
+            "Plugin commands require the stub flasher. Remove --no-stub to use plugins.".to_owned(),
+        ));
+    }
+    if nand {
+        return Err(Refusal::Fatal(NEEDS_STUB.to_owned()));
     }
     Ok(())
 }
@@ -315,6 +325,9 @@ fn group_help() -> String {
     );
     let program = Cli::command();
     for command in &COMMANDS {
+        if HIDDEN_COMMANDS.contains(&command.name) {
+            continue;
+        }
         let about = program
             .find_subcommand(command.name)
             .and_then(|own| own.get_about())
