@@ -12,11 +12,25 @@ use super::bits::{Bits, Blocks, Runs};
 pub struct Fuses {
     /// Bits by name.
     pub fields: BTreeMap<String, Runs>,
+    pub later: Option<Later>,
     /// Field that shows in a bit of GET_SECURITY_INFO's flags.
     #[serde(default)]
     pub security_info: BTreeMap<String, String>,
     pub download: Option<Download>,
     pub certificate: Option<Certificate>,
+}
+
+/// What a later revision changes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Later {
+    /// The first such revision: major * 100 + minor.
+    pub since: u16,
+    /// Fields that it does not have.
+    #[serde(default)]
+    pub gone: Vec<String>,
+    /// Fields that it has elsewhere, or that earlier ones do not have.
+    pub fields: BTreeMap<String, Runs>,
 }
 
 /// Fields that limit the serial loader, and what its ROM says then.
@@ -58,13 +72,19 @@ impl Fuses {
         let mut fail = |key: &str, what: &str| {
             problems.push(format!("chips/efuse/{file}.toml: {key}: {what}"));
         };
-        for (name, runs) in &self.fields {
+        let later = self.later.iter().flat_map(|later| &later.fields);
+        for (name, runs) in self.fields.iter().chain(later) {
             match runs.parse(blocks) {
                 Ok(runs) if runs.iter().map(|run| u32::from(run.width)).sum::<u32>() > 32 => {
                     fail(name, "more than 32 bits");
                 }
                 Ok(_) => {}
                 Err(error) => fail(name, &error),
+            }
+        }
+        for name in self.later.iter().flat_map(|later| &later.gone) {
+            if !self.fields.contains_key(name) {
+                fail("later", &format!("no field `{name}`"));
             }
         }
         for (bit, name) in &self.security_info {
@@ -106,13 +126,32 @@ impl Fuses {
     /// The members of `EfuseSpace` behind its blocks, as Rust.
     pub fn emit(&self, blocks: &Blocks) -> Result<String, String> {
         let mut fields = Vec::new();
-        for (name, runs) in &self.fields {
+        let mut push = |name: &str, runs: &Runs, since: u16, until: u16| {
             let parts: Vec<_> = runs.parse(blocks)?.iter().map(bits).collect();
-            fields.push(format!(
-                "EfuseField {{ name: {name:?}, parts: &[{}] }}",
-                parts.join(", ")
+            fields.push((
+                name.to_owned(),
+                since,
+                format!(
+                    "EfuseField {{ name: {name:?}, parts: &[{}], since: Revision({since}), \
+                     until: Revision({until}) }}",
+                    parts.join(", ")
+                ),
             ));
+            Ok::<_, String>(())
+        };
+        for (name, runs) in &self.fields {
+            let changes =
+                |later: &&Later| later.gone.contains(name) || later.fields.contains_key(name);
+            let until = self.later.as_ref().filter(changes);
+            push(name, runs, 0, until.map_or(u16::MAX, |later| later.since))?;
         }
+        if let Some(later) = &self.later {
+            for (name, runs) in &later.fields {
+                push(name, runs, later.since, u16::MAX)?;
+            }
+        }
+        fields.sort();
+        let fields: Vec<_> = fields.into_iter().map(|(_, _, field)| field).collect();
         let flags: Vec<_> = (self.security_info.iter())
             .map(|(bit, name)| format!("({bit}, {name:?})"))
             .collect();

@@ -1,5 +1,6 @@
 //! Look-ups in a chip's entry.
 
+use crate::Revision;
 use crate::model::*;
 use crate::words::{Words, WordsError};
 
@@ -48,11 +49,24 @@ impl EfuseSpace {
         self.blocks.iter().copied().find(|block| block.name == name)
     }
 
-    /// The field of this name; upper and lower case are the same.
+    /// The field of this name in the first revision that has it; upper and lower case are the same.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<EfuseField> {
         let named = |field: &EfuseField| field.name.eq_ignore_ascii_case(name);
         self.fields.iter().copied().find(named)
+    }
+
+    /// The fields that a revision has.
+    pub fn fields_of(&self, revision: Revision) -> impl Iterator<Item = EfuseField> {
+        let has = move |field: &EfuseField| field.since <= revision && revision < field.until;
+        self.fields.iter().copied().filter(has)
+    }
+
+    /// The field of this name that a revision has; upper and lower case are the same.
+    #[must_use]
+    pub fn field_of(&self, revision: Revision, name: &str) -> Option<EfuseField> {
+        self.fields_of(revision)
+            .find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
     /// Whether an address belongs to the controller.

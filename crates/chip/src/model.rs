@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::Revision;
+
 /// One chip family, as its mask ROM and its data sheet describe it.
 #[derive(Debug)]
 pub struct Chip {
@@ -398,7 +400,8 @@ pub struct EfuseSpace {
     pub len: u32,
     /// The read registers of each block, by ascending address.
     pub blocks: &'static [EfuseBlock],
-    /// Fields under the names of ESP-IDF's tables, by ascending name.
+    /// Fields under the names of ESP-IDF's tables, by ascending name; twice where a later revision has
+    /// them elsewhere.
     pub fields: &'static [EfuseField],
     /// Bit of the flags in the answer to GET_SECURITY_INFO, and the field that shows there: set when
     /// an odd number of the field's bits is.
@@ -416,6 +419,10 @@ pub struct EfuseField {
     pub name: &'static str,
     /// Runs, the least significant first; 32 bits at the most.
     pub parts: &'static [Bits],
+    /// The first revision that has it so.
+    pub since: Revision,
+    /// The first later revision that has it otherwise or not at all.
+    pub until: Revision,
 }
 
 /// eFuse fields that limit the serial loader, by name, and what the ROM says then.

@@ -1,5 +1,6 @@
 //! The tables themselves, and how an entry is found.
 
+use crate::Revision;
 use crate::model::*;
 
 include!(concat!(env!("OUT_DIR"), "/chips.rs"));

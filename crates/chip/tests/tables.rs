@@ -323,6 +323,24 @@ fn security_is_told_from_the_efuses() {
 }
 
 #[test]
+fn a_field_may_lie_elsewhere_in_a_later_revision() {
+    let p4 = &chip("esp32p4").efuse;
+    let (early, late) = (Revision::new(1, 3), Revision::new(3, 0));
+    let width = |revision, name| p4.field_of(revision, name).map(|field| field.width());
+    assert_eq!(width(early, "KEY_PURPOSE_0"), Some(4));
+    assert_eq!(width(late, "key_purpose_0"), Some(5));
+    assert_eq!(width(early, "SECURE_BOOT_SHA384_EN"), None);
+    assert_eq!(width(late, "SECURE_BOOT_SHA384_EN"), Some(1));
+    assert_eq!(width(early, "FLASH_TYPE"), Some(1));
+    assert_eq!(width(late, "FLASH_TYPE"), None);
+    assert_eq!(width(late, "SECURE_BOOT_EN"), Some(1));
+    for revision in [early, late] {
+        let names: Vec<_> = p4.fields_of(revision).map(|field| field.name).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}
+
+#[test]
 fn secure_boot_v2_counts_on_the_esp32_from_revision_3_on() {
     let security = &chip("esp32").security;
     let v2 = |addr| Some(u32::from(addr == 0x3ff5_a018) << 5);

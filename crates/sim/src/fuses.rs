@@ -154,7 +154,7 @@ impl Fuses<'_> {
 
     /// Whether an odd number of a field's bits is set.
     fn is_odd(&self, name: &str) -> bool {
-        let field = self.chip.efuse.field(name);
+        let field = self.chip.efuse.field_of(self.revision, name);
         let ones = field.map_or(0, |field| {
             let parts = field.parts.iter();
             parts.map(|part| self.words.get(*part).count_ones()).sum()

@@ -19,7 +19,7 @@ const KEY: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdentityError {
     /// The chip has no such field.
-    #[error("{chip} has no eFuse field '{field}'; {known}")]
+    #[error("{chip} has no field '{field}'; {known}")]
     NoField {
         /// Name of the chip.
         chip: &'static str,
@@ -151,7 +151,7 @@ impl Words {
         // What a key is for decides how its block holds it.
         let is_key = |name: &str| key_block(chip, name).is_some();
         for (name, value) in fields.iter().filter(|(name, _)| !is_key(name)) {
-            words.set_named(chip, name, value)?;
+            words.set_named(chip, shown, name, value)?;
         }
         for (name, value) in fields {
             if let Some(block) = key_block(chip, name) {
@@ -193,6 +193,7 @@ impl Words {
     fn set_named(
         &mut self,
         chip: &'static Chip,
+        revision: Revision,
         name: &str,
         value: &str,
     ) -> Result<(), IdentityError> {
@@ -203,7 +204,7 @@ impl Words {
             expected: format!("a number from 0 to {}", mask(width.min(32) as u8)),
         };
         let number = parse_number(value);
-        if let Some(field) = chip.efuse.field(name) {
+        if let Some(field) = chip.efuse.field_of(revision, name) {
             let width = field.width();
             let mut rest = number.ok_or_else(|| wrong(width))?;
             if width < 32 && rest >> width != 0 {
@@ -224,7 +225,7 @@ impl Words {
         let known = fields.iter().map(|field| field.name);
         let known = known.chain(keys.filter(|name| name.starts_with("key")));
         let known: Vec<_> = known
-            .chain(chip.efuse.fields.iter().map(|field| field.name))
+            .chain(chip.efuse.fields_of(revision).map(|field| field.name))
             .collect();
         Err(IdentityError::NoField {
             chip: chip.name,

@@ -144,7 +144,13 @@ fn fuses(page: &mut String, chip: &Chip) {
         chip.efuse.fields.len()
     );
     for field in chip.efuse.fields {
-        _ = writeln!(page, "| {} | {} |", field.name, bits(chip, field.parts));
+        let revisions = match (field.since.0, field.until.0) {
+            (0, u16::MAX) => String::new(),
+            (0, _) => format!(" (before {})", field.until),
+            _ => format!(" (since {})", field.since),
+        };
+        let name = field.name;
+        _ = writeln!(page, "| {name}{revisions} | {} |", bits(chip, field.parts));
     }
     _ = writeln!(page, "\n</details>");
 }
