@@ -583,6 +583,15 @@ mod tests {
     }
 
     #[test]
+    fn every_named_option_is_known() {
+        let mut options = SimOptions::for_chip("esp32c3").expect("there is such a chip");
+        for name in OPTIONS {
+            let result = options.set(name, "?");
+            assert!(!matches!(result, Err(OptionsError::Key(_))), "{name}");
+        }
+    }
+
+    #[test]
     fn an_address_says_all_that_flags_can() {
         let options: SimOptions = "sim://esp32c3?flash=/tmp/a%20b.bin&flash-size=8MB&rev=0.4\
             &mac=24:0a:c4:00:00:01&boot=app&usb=jtag&fault=drop:tx:@5,seed=3&fast&latency=16ms\
