@@ -26,8 +26,8 @@ pub struct Globals {
     )]
     pub chip: ChipArg,
 
-    /// Port: a serial port, rfc2217://HOST:PORT, socket://HOST:PORT or sim://CHIP; all serial
-    /// ports are tried without it
+    /// Port: a serial port, rfc2217://HOST:PORT, socket://HOST:PORT, hwgrep://PATTERN or sim://CHIP;
+    /// all serial ports are tried without it
     #[arg(
         short,
         long,

@@ -319,6 +319,13 @@ fn manuals_and_completions_know_every_command() {
             assert!(text(&output.stdout).contains(command), "{shell} {command}");
         }
     }
+    // What stands below a command has a page as well, and every page has the common options.
+    let page = text(&folder.read("pages/guru-config-show.1"));
+    let bash = folder.guru(&["completions", "bash"]).output().unwrap();
+    for option in ["--port-list", "--port-filter", "--connect-attempts"] {
+        assert!(page.contains(&option.replace('-', "\\-")), "{option}");
+        assert!(text(&bash.stdout).contains(option), "{option}");
+    }
 }
 
 #[test]

@@ -222,3 +222,17 @@ fn what_is_no_port_is_told_from_what_is_not_there() {
         assert!(matches!(error, LinkError::BadAddress { .. }), "{error:?}");
     }
 }
+
+#[test]
+fn a_write_fails_when_no_byte_is_taken_for_as_long_as_was_said() {
+    let pty = Pty::open().unwrap();
+    let options = OpenOptions {
+        write_timeout: SHORT,
+        ..OpenOptions::default()
+    };
+    let mut link = SerialLink::open(pty.path(), &options).unwrap();
+    let start = std::time::Instant::now();
+    let error = block_on(link.write(&[0; 1 << 20])).unwrap_err();
+    assert!(matches!(error, LinkError::Stalled), "{error:?}");
+    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+}

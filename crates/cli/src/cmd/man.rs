@@ -38,19 +38,30 @@ impl Man {
 
 fn pages(program: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut pages = vec![("guru.1".to_owned(), page(program.clone())?)];
-    for command in program
+    pages_below(program, "guru", &mut pages)?;
+    Ok(pages)
+}
+
+/// Pages of the commands below one, and of those below them.
+fn pages_below(
+    above: &Command,
+    above_name: &str,
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> io::Result<()> {
+    for command in above
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
     {
-        let name = format!("guru-{}", command.get_name());
+        let name = format!("{above_name}-{}", command.get_name());
         // A page's name stands in its title and synopsis.
         let shown = command
             .clone()
             .name(name.clone())
             .display_name(name.clone());
         pages.push((format!("{name}.1"), page(shown)?));
+        pages_below(command, &name, pages)?;
     }
-    Ok(pages)
+    Ok(())
 }
 
 fn page(command: Command) -> io::Result<Vec<u8>> {
