@@ -155,6 +155,39 @@ fn ctrl_c_in_a_write_says_what_may_be_half_written() {
 }
 
 #[test]
+fn an_interrupted_dump_leaves_nothing_and_the_old_file_as_it_was() {
+    let folder = Folder::new("dump");
+    folder.file("old.bin", b"old");
+    for (file, port) in [
+        ("new.bin", "sim://esp32c3?real"),
+        ("old.bin", "sim://esp32?real"),
+    ] {
+        let arguments = ["dump-mem", "--port", port, "0x3ffb0000", "256k", file];
+        let output = interrupted(folder.guru(&arguments), " %");
+        assert_eq!(output.status.code(), Some(130));
+        assert!(!folder.has(&format!("{file}.part")));
+    }
+    assert!(!folder.has("new.bin"));
+    assert_eq!(folder.read("old.bin"), b"old");
+}
+
+#[test]
+fn ctrl_c_ends_a_monitor_well_unless_something_is_waited_for() {
+    let folder = Folder::new("monitor");
+    folder.file("ram.bin", include_bytes!("cmd/memory.in/ram.bin"));
+    let port = "sim://esp32c3?real&says=Hello%0A";
+    for (options, code) in [
+        (&["--monitor"][..], 0),
+        (&["--monitor-until", "bye"][..], 130),
+    ] {
+        let mut arguments = vec!["load-ram", "--port", port, "ram.bin"];
+        arguments.extend(options);
+        let output = interrupted(folder.guru(&arguments), "Hello");
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn an_interrupted_read_leaves_no_file_that_looks_complete_and_goes_on_later() {
     let folder = Folder::new("resume");
     let contents = noise(200_000);

@@ -770,11 +770,20 @@ impl ui::Screen for Screen {
                 bytes,
                 elapsed,
                 ..
+            }
+            | Event::Dumped {
+                address,
+                bytes,
+                elapsed,
             } => {
+                let verb = match event {
+                    Event::Dumped { .. } => "Dumped",
+                    _ => "Read",
+                };
                 let seconds = elapsed.as_secs_f64();
                 let file = self.job.output.as_deref().unwrap_or_default();
                 lines.print(&format!(
-                    "Read {bytes} bytes from {address:#010x} in {seconds:.1} seconds{} to '{}'.",
+                    "{verb} {bytes} bytes from {address:#010x} in {seconds:.1} seconds{} to '{}'.",
                     format::rate(*bytes, seconds),
                     escape(file)
                 ));
@@ -817,19 +826,6 @@ impl ui::Screen for Screen {
                 let file = self.job.output.as_deref().unwrap_or_default();
                 lines.print(&format!(
                     "Dumping {length} bytes from {address:#010x} to file '{}'...",
-                    escape(file)
-                ));
-            }
-            Event::Dumped {
-                address,
-                bytes,
-                elapsed,
-            } => {
-                let seconds = elapsed.as_secs_f64();
-                let file = self.job.output.as_deref().unwrap_or_default();
-                lines.print(&format!(
-                    "Dumped {bytes} bytes from {address:#010x} in {seconds:.1} seconds{} to '{}'.",
-                    format::rate(*bytes, seconds),
                     escape(file)
                 ));
             }
