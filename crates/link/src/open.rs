@@ -48,7 +48,7 @@ impl NativeLink {
         Self::open_as(&address.to_string(), address, options)
     }
 
-    /// As [`open`](Self::open), with the address as the user wrote it for [`PortInfo::name`] and
+    /// As [`open`](Self::open), with the address as the user wrote it for [`PortInfo::name`](crate::PortInfo::name) and
     /// messages.
     ///
     /// # Errors
