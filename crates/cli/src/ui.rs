@@ -421,6 +421,8 @@ pub struct PortLine {
     pub usb: Option<(u16, u16)>,
     /// USB serial number.
     pub serial: Option<String>,
+    /// Where it is plugged in, where the system tells.
+    pub location: Option<String>,
     /// What it is: the adapter's name, or what the device says of itself.
     pub description: Option<String>,
     /// Highest safe baud rate of the adapter.

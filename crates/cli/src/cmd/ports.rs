@@ -39,6 +39,7 @@ fn line(port: ports::Port) -> PortLine {
         holder: ports::holder(&port.path),
         usb: usb.map(|usb| (usb.vendor, usb.product)),
         serial: usb.and_then(|usb| usb.serial.clone()),
+        location: usb.and_then(|usb| usb.location.clone()),
         description: adapter
             .map(|adapter| adapter.name.to_owned())
             .or_else(|| usb.and_then(|usb| usb.name.clone())),

@@ -287,6 +287,9 @@ impl Text {
             if let Some(description) = &port.description {
                 line.push_str(&format!("  {}", escape(description)));
             }
+            if let Some(location) = &port.location {
+                line.push_str(&format!("  at {}", escape(location)));
+            }
             if let Some(baud) = port.safe_baud {
                 line.push_str(&format!("  up to {baud} baud"));
             }
