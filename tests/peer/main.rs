@@ -15,6 +15,7 @@ mod rfc2217;
 mod same_work;
 mod simulator;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,7 +33,10 @@ use crate::simulator::Way;
 const TWO: [&str; 2] = ["esp32", "esp32c3"];
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Much of the time is spent waiting, for ports and for interpreters that start.
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    arguments.test_threads.get_or_insert(2 * cores);
     let reference = Arc::new(Reference::find());
     let trial = |name: String, test: Test<Reference>| needs(&reference, name, test);
 
