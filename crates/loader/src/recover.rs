@@ -63,8 +63,9 @@ impl<L: Link> Session<L> {
         for _ in 0..INSISTENCE {
             match step(self, observer).await {
                 Err(Error::Link(error)) if error.is_lost() => {}
-                // It may be a slow flash.
-                Err(Error::NoAnswer { .. }) => self.line.wait_longer(),
+                // It may be a slow flash. One that hangs is not to be waited for without end.
+                Err(Error::NoAnswer { .. }) if self.line.patience == 1 => self.line.wait_longer(),
+                Err(Error::NoAnswer { .. }) => {}
                 // An earlier request may have arrived damaged, such as the size of the flash.
                 Err(Error::Refused { .. }) if self.channel.faults() > 0 => {}
                 result => return result,

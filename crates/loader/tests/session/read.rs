@@ -65,5 +65,5 @@ fn a_read_beyond_the_flash_is_refused() {
         &mut Events::default(),
     )
     .unwrap_err();
-    assert!(matches!(error, Error::BadRequest(_)), "{error}");
+    assert!(matches!(error, Error::OutsideFlash { .. }), "{error}");
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use guru_image::Contents;
 use guru_link::Link;
 use guru_loader::{
-    After, Compress, EraseRegion, Error, FilePart, FlashOptions, FlashSizeOption, Observer,
-    ReadLength, ReadRequest, Session, Skip, StatusBytes, StatusWrite, Verify, VerifyRequest,
-    WriteJob, WriteRequest,
+    After, Compress, EraseRegion, Error, FilePart, FlashOptions, FlashSizeOption, MemoryWrite,
+    Observer, ReadLength, ReadRequest, Session, Skip, StatusBytes, StatusWrite, Verify,
+    VerifyRequest, WriteJob, WriteRequest,
 };
 use guru_testkit::{Random, code, noise};
 
@@ -81,6 +81,9 @@ pub enum Job {
     Sfdp,
     SecurityInfo,
     ChipId,
+    ReadMemory(u32),
+    WriteMemory(MemoryWrite),
+    DumpMemory(Range<u32>),
     Leave(After),
 }
 
@@ -90,6 +93,8 @@ pub enum Brought {
     Nothing,
     Bytes(Vec<u8>),
     Id(u32),
+    /// What was written, and what is there.
+    Words(u32, u32),
 }
 
 impl Job {
@@ -110,12 +115,15 @@ impl Job {
             Self::Sfdp => "decoded SFDP",
             Self::SecurityInfo => "security info",
             Self::ChipId => "chip id",
+            Self::ReadMemory(_) => "read of memory",
+            Self::WriteMemory(_) => "write of memory",
+            Self::DumpMemory(_) => "dump of memory",
             Self::Leave(_) => "reset",
         }
     }
 
     /// Every kind.
-    pub const KINDS: [&str; 15] = [
+    pub const KINDS: [&str; 18] = [
         "encrypted write",
         "raw write",
         "write",
@@ -130,12 +138,15 @@ impl Job {
         "decoded SFDP",
         "security info",
         "chip id",
+        "read of memory",
+        "write of memory",
+        "dump of memory",
         "reset",
     ];
 
     pub fn random(board: &Board, model: &[u8], random: &mut Random) -> Self {
         let force = random.below(2) == 0;
-        match random.below(20) {
+        match random.below(22) {
             0..6 => write(board, model, force, random),
             6..8 => Self::Read(range(board, slow(board, 20_000), random)),
             8..10 => {
@@ -173,6 +184,18 @@ impl Job {
             }
             17 => Self::Sfdp,
             18 => Self::SecurityInfo,
+            19 | 20 => {
+                let address = memory(board) + 4 * random.below(64) as u32;
+                match random.below(3) {
+                    0 => Self::ReadMemory(address),
+                    1 => Self::WriteMemory(MemoryWrite {
+                        address,
+                        value: random.next() as u32,
+                        mask: *random.pick(&[u32::MAX, 0xFF00]),
+                    }),
+                    _ => Self::DumpMemory(address..address + 4 * random.below(300) as u32),
+                }
+            }
             _ => Self::ChipId,
         }
     }
@@ -267,6 +290,21 @@ impl Job {
                 session.chip_id().await?;
                 Ok(Brought::Nothing)
             }
+            Self::ReadMemory(address) => {
+                session.read_memory(*address).await?;
+                Ok(Brought::Nothing)
+            }
+            Self::WriteMemory(write) => {
+                let change = session.change_memory(*write, false).await?;
+                Ok(Brought::Words(change.written, change.new))
+            }
+            Self::DumpMemory(range) => {
+                let mut bytes = Vec::new();
+                session
+                    .dump_memory(range.clone(), &mut bytes, observer)
+                    .await?;
+                Ok(Brought::Bytes(bytes))
+            }
             Self::Leave(after) => {
                 session.reset(*after, observer).await?;
                 Ok(Brought::Nothing)
@@ -291,6 +329,12 @@ fn flash_options(board: &Board) -> FlashOptions {
 /// The most bytes of a job that reads: without a command for it, that is slow.
 fn slow(board: &Board, usual: u64) -> u64 {
     if board.chip.rom.md5 { usual } else { 3000 }
+}
+
+/// Instruction RAM behind what the loaders use.
+fn memory(board: &Board) -> u32 {
+    let iram = board.chip.memory.iter().find(|range| range.name == "IRAM");
+    iram.map_or(0, |iram| iram.range.start + 0x4000)
 }
 
 fn bytes(random: &mut Random) -> StatusBytes {

@@ -185,6 +185,14 @@ impl Model {
             {
                 return damaged(board, "another id was read");
             }
+            Job::WriteMemory(_) if matches!(brought, Brought::Words(written, new) if written != new) =>
+            {
+                return damaged(board, "memory holds something else than was written");
+            }
+            Job::DumpMemory(range) if !matches!(brought, Brought::Bytes(bytes) if bytes.len() == range.len()) =>
+            {
+                return Verdict::Wrong("not all of the memory was dumped".to_owned());
+            }
             _ => {}
         }
         let expected = Expected {
