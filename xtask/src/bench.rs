@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use guru_chip::{CHIPS, Chip, by_id};
 use guru_testkit::model::{Work, bound, work};
 use guru_testkit::{Proxy, code, noise};
+use guru_wire::Opcode;
 
 use crate::Result;
-use process::{Cost, Simulator, Startup, run, startup};
+use process::{Cost, Simulator, Startup, run, run_to, startup};
 
 /// What both programs are given.
+#[derive(Clone, Copy)]
 struct Job {
     name: &'static str,
     chip: &'static str,
@@ -59,11 +62,20 @@ const JOBS: &[Job] = &[
     Job::new("write 4 MB", "esp32", 4 * MB, Kind::Write),
     Job::new("verify 1 MB", "esp32", MB, Kind::Verify),
     Job::new("read 256 KB", "esp32", MB / 4, Kind::Read),
-    Job::new("flash-id", "esp32s2", 0, Kind::Id),
-    Job::new("write 1 MB", "esp32s2", MB, Kind::Write),
-    Job::new("flash-id", "esp32p4", 0, Kind::Id),
-    Job::new("write 1 MB", "esp32p4", MB, Kind::Write),
 ];
+
+/// The full set, and for every other chip what its users do most.
+fn jobs() -> Vec<Job> {
+    let listed = |chip: &&&Chip| JOBS.iter().any(|job| job.chip == chip.id);
+    let others = CHIPS.iter().filter(|chip| !listed(chip));
+    let short = others.flat_map(|chip| {
+        [
+            Job::new("flash-id", chip.id, 0, Kind::Id),
+            Job::new("write 1 MB", chip.id, MB, Kind::Write),
+        ]
+    });
+    JOBS.iter().copied().chain(short).collect()
+}
 
 impl Job {
     const fn new(name: &'static str, chip: &'static str, length: usize, kind: Kind) -> Self {
@@ -79,7 +91,7 @@ impl Job {
 
 /// What both did.
 struct Row {
-    job: &'static Job,
+    job: Job,
     ours: Side,
     reference: Side,
     /// The least that the ROM allows, where that is known.
@@ -99,7 +111,23 @@ struct Measured {
     startup_reference: Startup,
     /// A write of 16 MB by ours.
     large: Cost,
+    /// A write to one board, and to a farm of them.
+    board: Cost,
+    farm: Cost,
 }
+
+/// Boards of the farm, and what is wrong with three of them.
+const FARM: usize = 16;
+const FAULTS: [(usize, &str); 3] = [
+    (3, "&fault=drop:rx:1/2"),
+    (7, "&fault=no-flash"),
+    (
+        12,
+        "&fault=stuck-bit:0x11010.0,stuck-bit:0x11011.1,stuck-bit:0x11012.2,stuck-bit:0x11013.3",
+    ),
+];
+/// Exit code of a command of which three boards failed (docs/exit-codes.md).
+const THREE_FAILED: i32 = 103;
 
 pub fn run_all() -> Result<()> {
     let python = env::var_os("GURU_ESPTOOL")
@@ -128,9 +156,14 @@ pub fn run_all() -> Result<()> {
         command.args(args);
         command
     };
+    let on_boards = |args: Vec<String>| {
+        let mut command = Command::new(&guru);
+        command.args(args);
+        command
+    };
 
     let mut rows = Vec::new();
-    for job in JOBS {
+    for job in &jobs() {
         let files = Files::make(job, &folder)?;
         let reference = measure(job, &files, &guru, |port| {
             reference(&[&["--port", port, "--no-stub"][..], &job.args(true)].concat())
@@ -139,14 +172,14 @@ pub fn run_all() -> Result<()> {
             ours(&[&["--port", port][..], &job.args(false)].concat())
         })?;
         let bound = match job.kind {
-            Kind::Write | Kind::WriteCompressed => {
+            Kind::Write | Kind::WriteCompressed if inflates(job.chip) => {
                 Some(bound(job.chip, &files.app, ADDRESS, &ours.work)?)
             }
             _ => None,
         };
         report::progress(job, &ours, &reference);
         rows.push(Row {
-            job,
+            job: *job,
             ours,
             reference,
             bound,
@@ -164,14 +197,38 @@ pub fn run_all() -> Result<()> {
         &folder,
     )?;
 
+    fs::write(folder.join("app.bin"), code(MB / 4, 1))?;
+    let board = run(on_boards(farm(1, &[])), &folder)?;
+    let farm = run_to(THREE_FAILED, on_boards(farm(FARM, &FAULTS)), &folder)?;
+
     let measured = Measured {
         rows,
+        board,
+        farm,
         startup_ours: startup(|| ours(&["version"]))?,
         startup_reference: startup(|| reference(&["version"]))?,
         large,
     };
     fs::write(root.join("docs/performance.md"), report::page(&measured))?;
     Ok(())
+}
+
+/// The command line of a write to several boards, which take as long as real ones.
+fn farm(boards: usize, faults: &[(usize, &str)]) -> Vec<String> {
+    let port = |number| {
+        let fault = faults.iter().find(|fault| fault.0 == number);
+        let fault = fault.map_or("", |fault| fault.1);
+        format!("sim://esp32c3?real&mac=7c:df:a1:00:01:{number:02x}{fault}")
+    };
+    let ports = (0..boards).flat_map(|number| ["--port".to_owned(), port(number)]);
+    let command = ["-q", "write-flash", "0x10000", "app.bin"];
+    ports.chain(command.map(str::to_owned)).collect()
+}
+
+/// Whether the chip's ROM takes compressed data.
+fn inflates(chip: &str) -> bool {
+    let commands = by_id(chip).map_or(&[][..], |chip| chip.rom.commands);
+    commands.contains(&(Opcode::FlashDeflBegin as u8))
 }
 
 impl Job {

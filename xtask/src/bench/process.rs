@@ -22,7 +22,12 @@ pub struct Cost {
 }
 
 /// Runs a client to its end, which must be a good one.
-pub fn run(mut command: Command, folder: &Path) -> Result<Cost> {
+pub fn run(command: Command, folder: &Path) -> Result<Cost> {
+    run_to(0, command, folder)
+}
+
+/// Runs a client to its end, with this exit code.
+pub fn run_to(code: i32, mut command: Command, folder: &Path) -> Result<Cost> {
     for name in [
         "ESPTOOL_PORT",
         "ESPTOOL_BAUD",
@@ -53,7 +58,7 @@ pub fn run(mut command: Command, folder: &Path) -> Result<Cost> {
         thread::sleep(Duration::from_micros(500));
     };
     let wall = begin.elapsed();
-    if !status.success() {
+    if status.code() != Some(code) {
         let said = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
         return Err(format!(
             "{command:?}: {status}\n{}{}",
