@@ -55,7 +55,14 @@ const PARSED: &[&str] = &[
     "Hard resetting via RTS pin...",
     "Custom reset sequence executed: ",
     "Soft resetting...",
+    "Hard resetting with a watchdog...",
     "Staying in bootloader.",
+    "Staying in flasher stub.",
+    "NOTE: Watchdog hard reset ",
+    "NOTE: Pre-connection option ",
+    "NOTE: It's not possible to reset ",
+    "Retrying failed connection",
+    "Found ",
     "Enabling default SPI flash mode...",
     "Attaching flash from eFuses",
     "A fatal error occurred: ",
@@ -153,6 +160,11 @@ fn normalised(line: &str) -> String {
         before = word;
     }
     let mut line = words.join(" ");
+    if let Some(begin) = line.find("Invalid head of packet (0x")
+        && let Some(end) = line[begin..].find(')')
+    {
+        line.replace_range(begin..=begin + end, "Invalid head of packet (X)");
+    }
     // How small it gets is up to the compressor.
     if line.starts_with("Compressed ")
         && let Some(begin) = line.rfind(" to ")

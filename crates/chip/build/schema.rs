@@ -58,6 +58,8 @@ pub enum Quirk {
     Eco0Revision,
     ClearForceDownload,
     SlowFpga,
+    #[serde(rename = "unsure-below-115200")]
+    UnsureBelow115200,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]

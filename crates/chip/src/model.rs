@@ -704,4 +704,6 @@ pub enum Quirk {
     /// ESP32: its design in an FPGA looks at GPIO0 only seconds after a reset (esptool's
     /// `ESPTOOL_ENV_FPGA`).
     SlowFpga,
+    /// ESP32-C2: its loader is not sure to be reached below 115200 bits per second.
+    UnsureBelow115200,
 }

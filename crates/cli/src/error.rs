@@ -366,20 +366,28 @@ impl Error {
             }
             _ => None,
         };
-        let id = match self {
-            Self::Session(error) => error.hint(),
-            _ => None,
+        let ids = match self {
+            Self::Session(error) => [
+                error.hint(),
+                error.may_need_higher_rate().then_some("connect.low-rate"),
+            ],
+            _ => [None, None],
         };
         own.map(str::to_owned)
             .into_iter()
             .chain(ports)
-            .chain(id.and_then(guru_chip::hint).map(|hint| {
-                let mut text = format!("{} {}", hint.cause, hint.remedy);
-                if !hint.link.is_empty() {
-                    text.push_str(&format!(" See {}", hint.link));
-                }
-                text
-            }))
+            .chain(
+                ids.into_iter()
+                    .flatten()
+                    .filter_map(guru_chip::hint)
+                    .map(|hint| {
+                        let mut text = format!("{} {}", hint.cause, hint.remedy);
+                        if !hint.link.is_empty() {
+                            text.push_str(&format!(" See {}", hint.link));
+                        }
+                        text
+                    }),
+            )
             .collect()
     }
 }

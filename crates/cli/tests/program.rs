@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A folder that goes away with the test.
 struct Folder(PathBuf);
@@ -460,4 +461,56 @@ fn the_usual_port_does_not_stand_in_the_way_of_all_boards() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(folder.guru(&["ports"]).output().unwrap().status.success());
+}
+
+/// There is no end to the attempts but Ctrl-C.
+#[test]
+fn ctrl_c_ends_attempts_without_end() {
+    let folder = Folder::new("endless");
+    for (name, code, part) in [
+        (&[][..], 130, "nothing was changed"),
+        (
+            &["esptool", "--no-stub"][..],
+            2,
+            "KeyboardInterrupt: Run cancelled by user.",
+        ),
+    ] {
+        for attempts in ["--connect-attempts=0", "--connect-attempts=-3"] {
+            let mut arguments = name.to_vec();
+            arguments.extend(["--port", "sim://esp32c3?fault=cut:rx&real", attempts]);
+            arguments.extend(["--verbose", "read-mac"]);
+            let output = interrupted(folder.guru(&arguments), "sim://esp32c3");
+            let errors = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{errors}");
+            assert!(errors.contains(part), "{errors}");
+        }
+    }
+}
+
+/// Chips of an FPGA need a longer reset: as the makers of chips have them.
+#[test]
+fn an_fpga_has_seven_seconds_for_its_reset() {
+    let folder = Folder::new("fpga-reset");
+    for (chip, fpga, expected) in [
+        ("esp32", "1", true),
+        ("esp32", "0", false),
+        ("esp32c3", "1", false),
+    ] {
+        let port = format!("sim://{chip}?fault=cut:rx");
+        let mut command = folder.guru(&["--port", &port, "--chip", chip]);
+        command
+            .args([
+                "--connect-attempts",
+                "1",
+                "--trace-file",
+                "trace",
+                "read-mac",
+            ])
+            .env("ESPTOOL_ENV_FPGA", fpga);
+        assert_eq!(command.output().unwrap().status.code(), Some(2));
+        let trace: guru_link::trace::Trace = text(&folder.read("trace")).parse().unwrap();
+        let end = trace.records.last().unwrap().at;
+        let long = end > guru_link::Instant(Duration::from_secs(7));
+        assert_eq!(long, expected, "{chip} {fpga}: {end:?}");
+    }
 }

@@ -149,9 +149,14 @@ impl<L: Link> Channel<L> {
         std::mem::take(&mut self.text)
     }
 
-    /// Whether any packet has come so far, answer or not.
-    pub fn packets_seen(&self) -> bool {
-        self.packets_seen > 0
+    /// How many packets have come so far, answers or not.
+    pub fn packets_seen(&self) -> u32 {
+        self.packets_seen
+    }
+
+    /// Whether a packet has begun and not ended.
+    pub fn in_packet(&self) -> bool {
+        self.decoder.in_frame()
     }
 
     /// Forgets everything that came and was not looked at.

@@ -13,7 +13,9 @@ use guru_wire::{Command, ErrorCode, SecurityInfo};
 use crate::channel::{Channel, Fault};
 use crate::enter::synchronize;
 use crate::line::LineState;
-use crate::{Before, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session, UsbMode};
+use crate::{
+    Before, ChipRead, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session, UsbMode,
+};
 
 /// Highest rate, in bits per second, at which a connection is begun.
 const CONNECT_BAUD: u32 = 115_200;
@@ -37,7 +39,10 @@ impl<L: Link> Session<L> {
     ) -> Result<Self, Error> {
         let mut channel = Channel::new(link, options.timeouts);
         let port = channel.link().info().name.clone();
-        observer.event(Event::Connecting { port });
+        observer.event(Event::Connecting { port: port.clone() });
+        if channel.link().info().usb.is_none() && options.reset.is_none() {
+            observer.event(Event::Notice(Notice::UnknownUsb { port }));
+        }
         if options.before != Before::NoResetNoSync {
             let baud = options
                 .baud
@@ -181,23 +186,20 @@ async fn detect<L: Link>(
     let (found, read) = match security.and_then(|info| info.chip) {
         Some((chip_id, _)) => {
             let found = u16::try_from(chip_id).ok().and_then(guru_chip::by_chip_id);
-            (found, describe_chip_id(chip_id))
+            (found, ChipRead::Id(chip_id))
         }
         None if security.is_some_and(|info| info.flags.secure_download()) => {
             // Registers cannot be read, and only one chip answers without a chip id.
             let short = |chip: &&Chip| chip.rom.security_info == SecurityInfoForm::Short;
             let found = guru_chip::CHIPS.iter().copied().find(short);
-            (found, "it is in Secure Download Mode".to_owned())
+            (found, ChipRead::Id(0))
         }
         None => {
             let mut magic = magic_word(channel).await?;
             if guru_chip::by_magic(magic).is_none() {
                 magic = magic_word(channel).await?;
             }
-            (
-                guru_chip::by_magic(magic),
-                format!("magic value 0x{magic:08x}"),
-            )
+            (guru_chip::by_magic(magic), ChipRead::Magic(magic))
         }
     };
     match (found, named) {
@@ -255,25 +257,6 @@ async fn security_info<L: Link>(channel: &mut Channel<L>) -> Result<Option<Secur
                 Err(error) => Err(error),
             }
         }
-    }
-}
-
-/// A chip id in words, with the name of a chip that this version does not support.
-fn describe_chip_id(chip_id: u32) -> String {
-    let known = u16::try_from(chip_id)
-        .ok()
-        .and_then(guru_chip::known_chip_id);
-    match known {
-        Some(known) if known.dropped => {
-            format!("{} (chip id {chip_id}) is no longer supported", known.name)
-        }
-        Some(known) => {
-            format!(
-                "{} (chip id {chip_id}) is not supported by this version",
-                known.name
-            )
-        }
-        None => format!("chip id {chip_id}"),
     }
 }
 

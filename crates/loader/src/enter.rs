@@ -5,7 +5,7 @@ use std::time::Duration;
 use guru_chip::{ESPRESSIF_VENDOR, USB_SERIAL_JTAG_PRODUCT};
 use guru_link::{Link, LinkError, PortInfo, ResetSequence};
 
-use crate::boot_log::BootLog;
+use crate::boot_log::{BootLog, what_is};
 use crate::channel::{Channel, Fault, Synced};
 use crate::recover::wait_for_port;
 use crate::{Before, ConnectFailure, ConnectOptions, Error, Event, Notice, Observer};
@@ -41,6 +41,7 @@ pub(crate) async fn synchronize<L: Link>(
     let mut entry = Entry {
         strategies: strategies(channel.link(), options),
         log: BootLog::default(),
+        seen: None,
         stub: false,
     };
     let mut attempt = 0_u32;
@@ -51,18 +52,21 @@ pub(crate) async fn synchronize<L: Link>(
         }
         attempt += 1;
         if options.attempts.is_some_and(|attempts| attempt >= attempts) {
-            let reason = match entry.log.verdict() {
+            let info = channel.link().info();
+            let reason = match entry.log.verdict().or(entry.seen) {
                 _ if entry.stub => ConnectFailure::StubRunning,
-                ConnectFailure::TxPathDown if is_own_usb(channel.link().info()) => {
+                Some(ConnectFailure::TxPathDown) if is_own_usb(info) => {
                     ConnectFailure::UsbDownloadDisabled
                 }
-                ConnectFailure::Silence | ConnectFailure::Garbage if channel.packets_seen() => {
-                    ConnectFailure::NoSyncReply
-                }
-                verdict => verdict,
+                Some(reason) => reason,
+                None => ConnectFailure::Silence,
             };
-            let port = channel.link().info().name.clone();
-            return Err(Error::Connect { port, reason });
+            return Err(Error::Connect {
+                port: info.name.clone(),
+                chip: options.chip,
+                baud: channel.link().baud(),
+                reason,
+            });
         }
         observer.event(Event::ConnectAttempt { attempt });
     }
@@ -73,6 +77,8 @@ struct Entry {
     /// Reset sequences, in turn.
     strategies: Vec<ResetSequence>,
     log: BootLog,
+    /// What came last in place of an answer.
+    seen: Option<ConnectFailure>,
     /// A flasher stub has answered in this attempt.
     stub: bool,
 }
@@ -143,6 +149,7 @@ impl Entry {
             if !channel.link().info().capabilities.network {
                 channel.discard_input().await?;
             }
+            let packets = channel.packets_seen();
             match channel.sync().await {
                 Ok(Synced::Stub) => self.stub = true,
                 Ok(Synced::Rom) => {
@@ -154,7 +161,14 @@ impl Entry {
                 Err(Fault::Link(error)) => return Err(error),
                 Err(_) => {}
             }
-            self.log.take(&channel.take_text());
+            if channel.in_packet() {
+                self.seen = Some(ConnectFailure::CutShort);
+            } else if channel.packets_seen() != packets {
+                self.seen = Some(ConnectFailure::NoSyncReply);
+            }
+            let text = channel.take_text();
+            self.seen = what_is(&text).or(self.seen.take());
+            self.log.take(&text);
             channel.link_mut().sleep(SYNC_PAUSE).await?;
         }
         Ok(false)

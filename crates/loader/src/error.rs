@@ -1,8 +1,10 @@
 use std::io;
 
+use guru_chip::{Chip, Quirk};
 use guru_image::ReadError;
 use guru_link::LinkError;
 use guru_wire::{ErrorCode, Opcode};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::Lacking;
@@ -21,6 +23,10 @@ pub enum Error {
     Connect {
         /// Name of the port.
         port: String,
+        /// Chip that was named.
+        chip: Option<&'static Chip>,
+        /// Rate of the port, in bits per second.
+        baud: u32,
         /// What the boot log and the line tell.
         reason: ConnectFailure,
     },
@@ -34,7 +40,7 @@ pub enum Error {
     },
     /// The chip cannot be told.
     #[error("this chip is not known: {0}")]
-    UnknownChip(String),
+    UnknownChip(ChipRead),
     /// The chip refused a command.
     #[error("the chip refused {opcode} while {doing} ({code})")]
     Refused {
@@ -240,13 +246,47 @@ pub enum Error {
     Sink(#[source] io::Error),
 }
 
+/// By what a chip says which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChipRead {
+    /// The id in its security info.
+    Id(u32),
+    /// The ROM word in which the early chips differ.
+    Magic(u32),
+}
+
+impl std::fmt::Display for ChipRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = match self {
+            Self::Magic(magic) => return write!(f, "magic value 0x{magic:08x}"),
+            Self::Id(id) => id,
+        };
+        match u16::try_from(*id).ok().and_then(guru_chip::known_chip_id) {
+            Some(known) if known.dropped => {
+                write!(f, "{} (chip id {id}) is no longer supported", known.name)
+            }
+            Some(known) => write!(
+                f,
+                "{} (chip id {id}) is not supported by this version",
+                known.name
+            ),
+            None => write!(f, "chip id {id}"),
+        }
+    }
+}
+
 /// What the boot log and the line tell about a chip that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectFailure {
     /// Nothing came back at all.
     Silence,
-    /// Bytes came, but no packets and no boot log.
-    Garbage,
+    /// Bytes came, but no packets and no boot log; the first one.
+    Garbage(u8),
+    /// An answer began and did not end.
+    CutShort,
+    /// The firmware runs and panics; the cause, if it tells one.
+    Panic(String),
     /// The boot log shows that the chip did not enter its loader.
     WrongBootMode(u32),
     /// The boot log says that eFuse keeps the chip from its loader; with the boot mode, where it was
@@ -266,7 +306,12 @@ impl std::fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Silence => f.write_str("no serial data received"),
-            Self::Garbage => f.write_str("only noise was received"),
+            Self::Garbage(first) => {
+                write!(f, "only noise was received (the first byte is 0x{first:02x})")
+            }
+            Self::CutShort => f.write_str("an answer began and did not end"),
+            Self::Panic(cause) if cause.is_empty() => f.write_str("the firmware runs and panics"),
+            Self::Panic(cause) => write!(f, "the firmware runs and panics ({cause})"),
             Self::WrongBootMode(mode) => write!(
                 f,
                 "wrong boot mode detected (0x{mode:x}): the chip needs to be in download mode"
@@ -359,6 +404,12 @@ impl Error {
         }
     }
 
+    /// Whether the chip that was named and not reached may need a higher rate than the port had.
+    pub fn may_need_higher_rate(&self) -> bool {
+        matches!(self, Self::Connect { chip: Some(chip), baud, .. }
+            if chip.has(Quirk::UnsureBelow115200) && *baud < 115_200)
+    }
+
     /// Name of the hint in `chips/hints.toml` that helps with this error.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -371,7 +422,8 @@ impl Error {
             Self::Link(_) => return None,
             Self::Connect { reason, .. } => match reason {
                 ConnectFailure::Silence => "connect.no-answer",
-                ConnectFailure::Garbage => "connect.garbage",
+                ConnectFailure::Garbage(_) | ConnectFailure::CutShort => "connect.garbage",
+                ConnectFailure::Panic(_) => "connect.panic",
                 ConnectFailure::WrongBootMode(_) => "connect.wrong-boot-mode",
                 ConnectFailure::TxPathDown => "connect.tx-path-down",
                 ConnectFailure::DownloadDisabled(_) => "connect.download-disabled",

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::CannotEncrypt;
+use crate::{CannotEncrypt, ChipRead};
 
 /// Something that a person should know, without being an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +39,7 @@ pub enum Notice {
         /// Name of the chip that was named.
         chip: String,
         /// What detection read.
-        read: String,
+        read: ChipRead,
     },
     /// The crystal differs by more than 1 MHz from the nearest that the chip can have.
     OddCrystal {
@@ -230,6 +230,11 @@ pub enum Notice {
     UsbPins {
         /// The pins.
         pins: Vec<u8>,
+    },
+    /// No USB device is known behind the port, so the resets are those of most adapters.
+    UnknownUsb {
+        /// Name of the port.
+        port: String,
     },
     /// The stub is not used.
     NoStub,
@@ -533,6 +538,10 @@ impl fmt::Display for Notice {
                 }
                 f.write_str("; consider other pins for the flash")
             }
+            Self::UnknownUsb { port } => write!(
+                f,
+                "{port} is no USB device that the system lists; the usual resets are tried"
+            ),
             Self::NoStub => {
                 f.write_str("there is no flasher stub yet; the ROM loader does the work")
             }

@@ -24,6 +24,8 @@ pub(crate) struct Board {
     pub grants: Grants,
     watchdog: Option<Watchdog>,
     force_download: u32,
+    /// Chip id that it does not have and claims all the same.
+    pub chip_id: Option<u32>,
     /// Value of GPIO_STRAP.
     pub strap: u32,
     /// Present divider of the UART, in the form of its register.
@@ -65,6 +67,7 @@ impl Board {
             grants: Grants::default(),
             watchdog: chip.watchdogs.as_ref().map(Watchdog::new),
             force_download: 0,
+            chip_id: None,
             strap: 0,
             clkdiv: 0,
         }

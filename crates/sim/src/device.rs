@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use guru_chip::{Chip, Revision};
+use guru_chip::{Chip, Detection, MAGIC_ADDRESS, Revision};
 use guru_link::{Instant, Lines, UsbId};
 use guru_wire::Grants;
 
 use crate::board::Board;
 use crate::event::{Event, Stats};
-use crate::fault::{Disconnect, FaultSpec, Line, When};
+use crate::fault::{Cut, Disconnect, FaultSpec, Line, When};
 use crate::flash::{Faults, Flash, Nor};
 use crate::identity::{believed_clock, default_crystal};
 use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
@@ -37,6 +37,9 @@ const MAX_UNREAD: usize = 1 << 20;
 const DELIMITER: u8 = 0xC0;
 /// Rate at which every host begins.
 const DEFAULT_BAUD: u32 = 115_200;
+/// What an application built with ESP-IDF says when it panics.
+const PANIC: &str =
+    "Guru Meditation Error: Core  0 panic'ed (IllegalInstruction). Exception was unhandled.\r\n";
 
 /// A simulated chip with its flash, its USB connection and its clock.
 pub struct Device {
@@ -81,6 +84,9 @@ pub struct Device {
     boot_at: Option<(u64, Cause)>,
     power_fails_at: Option<u64>,
 
+    /// The application panics again and again.
+    panics: bool,
+    cut: Cut,
     connected: bool,
     disconnects: Vec<Disconnect>,
     stats: Stats,
@@ -157,9 +163,13 @@ impl Device {
             power_loss_program: faults.power_loss_program,
             absent: faults.no_flash,
         });
-        let words = options.words()?;
+        let mut words = options.words()?;
+        if let (Detection::Magic(_), Some(magic)) = (chip.detection, options.chip_id) {
+            words.put(MAGIC_ADDRESS, magic);
+        }
         let crystal = options.crystal_mhz();
-        let board = Board::new(chip, nor, words);
+        let mut board = Board::new(chip, nor, words);
+        board.chip_id = options.chip_id;
         let revision = options.revision();
         let usual = u32::from(default_crystal(chip));
         let mut device = Self {
@@ -171,7 +181,7 @@ impl Device {
             log_baud: chip.rom.log_baud * u32::from(crystal) / usual.max(1),
             listens: board.fuses(revision).loader_listens(options.usb),
             boot_pin_held: options.boot == Boot::Held,
-            strapped: options.boot != Boot::App,
+            strapped: matches!(options.boot, Boot::Download | Boot::Held),
             usb_armed: false,
             bus: Bus::new(options),
             says: options.says.clone(),
@@ -193,12 +203,18 @@ impl Device {
             usb_download: false,
             boot_at: None,
             power_fails_at: None,
+            panics: options.boot == Boot::Panic,
+            cut: faults.cut,
             connected: true,
             disconnects: faults.disconnects.clone(),
             stats: Stats::default(),
             events: Vec::new(),
         };
         device.boot(Cause::Power, device.strapped);
+        if options.boot == Boot::Stub {
+            device.loader.become_stub();
+            device.phase = Phase::Download { ready_at: 0 };
+        }
         Ok(device)
     }
 
@@ -238,7 +254,9 @@ impl Device {
             UsbMode::Jtag | UsbMode::Otg => (0, USB_BYTE_NS),
         };
         let start = self.now + self.latency;
-        self.to_chip.send(start, bytes.to_vec(), baud, byte);
+        if !self.cut.tx {
+            self.to_chip.send(start, bytes.to_vec(), baud, byte);
+        }
         self.check_disconnects();
     }
 
@@ -251,6 +269,9 @@ impl Device {
             let Some(arrived) = self.to_host.take(due, None) else {
                 break;
             };
+            if self.cut.rx {
+                continue;
+            }
             let heard = self.usb != UsbMode::Uart
                 || self.rate_follows
                 || understands(self.host_baud, arrived.baud);
@@ -290,6 +311,7 @@ impl Device {
             return;
         }
         match self.usb {
+            UsbMode::Uart if self.cut.en => return,
             UsbMode::Uart => {}
             UsbMode::Jtag => return self.set_jtag_lines(),
             UsbMode::Otg => return self.set_otg_lines(),
@@ -707,14 +729,7 @@ impl Device {
             false,
             self.board.nor.cells(),
         );
-        if log.repeat.is_empty() {
-            self.events.push(Event::AppNotExecuted);
-            self.say(self.says.clone());
-        }
-        self.phase = Phase::Running {
-            repeat: log.repeat,
-            next: self.now,
-        };
+        self.run_app(log.repeat, self.now);
     }
 
     /// The chip starts.
@@ -782,15 +797,23 @@ impl Device {
             }
             Phase::Download { ready_at }
         } else {
-            if log.repeat.is_empty() {
-                self.events.push(Event::AppNotExecuted);
-                self.say(self.says.clone());
-            }
-            Phase::Running {
-                repeat: log.repeat,
-                next: ready_at,
-            }
+            self.run_app(log.repeat, ready_at);
+            return;
         };
+    }
+
+    /// The application runs, or the ROM finds none and says so again and again.
+    fn run_app(&mut self, missing: String, next: u64) {
+        let repeat = if self.panics {
+            PANIC.to_owned()
+        } else {
+            missing
+        };
+        if repeat.is_empty() {
+            self.events.push(Event::AppNotExecuted);
+            self.say(self.says.clone());
+        }
+        self.phase = Phase::Running { repeat, next };
     }
 
     /// Whether the ROM resets the chip where it would enter its loader.
@@ -844,7 +867,7 @@ impl Device {
     }
 
     fn boot_pin_low(&self) -> bool {
-        let by_lines = self.usb == UsbMode::Uart && self.dtr && !self.rts;
+        let by_lines = self.usb == UsbMode::Uart && !self.cut.boot && self.dtr && !self.rts;
         self.boot_pin_held || by_lines
     }
 

@@ -8,6 +8,7 @@
 //! | `corrupt:DIR:WHERE` | one bit of a byte is changed |
 //! | `duplicate:DIR:WHERE` | a byte arrives twice |
 //! | `delay:DIR:WHERE:TIME` | the line pauses before a byte |
+//! | `cut:WIRE` | a wire is open: `tx`, `rx`, `en` (RTS to EN) or `boot` (DTR to the boot pin) |
 //! | `disconnect:WHEN` | the connection is lost; the chip stays powered |
 //! | `unplug:WHEN` | the connection and the chip's supply are lost |
 //! | `power-loss:erase@N` | the supply fails in the middle of the Nth erase command of the flash |
@@ -39,6 +40,8 @@ pub struct FaultSpec {
     pub tx: Vec<LineFault>,
     /// Faults of the line from the chip to the host.
     pub rx: Vec<LineFault>,
+    /// Wires that are open.
+    pub cut: Cut,
     /// When the connection is lost.
     pub disconnects: Vec<Disconnect>,
     /// In which erase command of the flash, from 1, the supply fails.
@@ -57,6 +60,19 @@ pub struct FaultSpec {
     pub drift: f64,
     /// Start of the sequence of faults at a rate.
     pub seed: u64,
+}
+
+/// Wires between adapter and chip that are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cut {
+    /// From the host to the chip.
+    pub tx: bool,
+    /// From the chip to the host.
+    pub rx: bool,
+    /// From RTS to EN.
+    pub en: bool,
+    /// From DTR to the boot pin.
+    pub boot: bool,
 }
 
 /// A fault of one direction of the line.
@@ -130,6 +146,10 @@ impl FaultSpec {
     pub fn merge(&mut self, other: Self) {
         self.tx.extend(other.tx);
         self.rx.extend(other.rx);
+        self.cut.tx |= other.cut.tx;
+        self.cut.rx |= other.cut.rx;
+        self.cut.en |= other.cut.en;
+        self.cut.boot |= other.cut.boot;
         self.disconnects.extend(other.disconnects);
         self.power_loss_erase = other.power_loss_erase.or(self.power_loss_erase);
         self.power_loss_program = other.power_loss_program.or(self.power_loss_program);
@@ -157,6 +177,13 @@ impl FaultSpec {
                 let time = parse_time(time).ok_or("the time is written 20ms, 1.5s or 300us")?;
                 self.add_line(LineFaultKind::Delay(time), place)?;
             }
+            "cut" => match rest {
+                "tx" => self.cut.tx = true,
+                "rx" => self.cut.rx = true,
+                "en" => self.cut.en = true,
+                "boot" => self.cut.boot = true,
+                _ => return Err("write cut:tx, cut:rx, cut:en or cut:boot"),
+            },
             "disconnect" | "unplug" => {
                 let when = parse_when(rest).ok_or("write @BYTES or a time such as 2.5s")?;
                 self.disconnects.push(Disconnect {

@@ -42,8 +42,11 @@ pub struct SimOptions {
     pub fields: Vec<(String, String)>,
     /// `crystal=26`: crystal in MHz, where boards differ.
     pub crystal: Option<u8>,
-    /// `boot=app|download|held`: where the chip is when the port is opened; in its loader.
+    /// `boot=app|panic|stub|download|held`: where the chip is when the port is opened; in its loader.
     pub boot: Boot,
+    /// `chip-id=99`: the chip id or magic value by which the loader says which chip it is; the
+    /// chip's own.
+    pub chip_id: Option<u32>,
     /// `usb=uart|jtag|otg`: how the chip is reached; through an adapter on its UART.
     pub usb: UsbMode,
     /// `reenumerate=same|other|loader`: over the chip's own USB, each reset takes the port away, and
@@ -74,6 +77,11 @@ pub enum Boot {
     Held,
     /// It boots from flash.
     App,
+    /// It boots from flash, and the application panics again and again.
+    Panic,
+    /// In a flasher stub that an earlier program has left, of which SYNC alone is answered. The next
+    /// reset ends it.
+    Stub,
 }
 
 /// How the chip is reached.
@@ -180,7 +188,7 @@ pub enum OptionsError {
 }
 
 /// What [`SimOptions::set`] knows, besides fields.
-const OPTIONS: [&str; 19] = [
+const OPTIONS: [&str; 20] = [
     "flash",
     "flash-size",
     "part",
@@ -190,6 +198,7 @@ const OPTIONS: [&str; 19] = [
     "efuse",
     "crystal",
     "boot",
+    "chip-id",
     "usb",
     "reenumerate",
     "away",
@@ -222,6 +231,7 @@ impl SimOptions {
             fields: Vec::new(),
             crystal: None,
             boot: Boot::default(),
+            chip_id: None,
             usb: UsbMode::default(),
             reenumerate: None,
             away: DEFAULT_AWAY,
@@ -304,8 +314,20 @@ impl SimOptions {
                     "app" => Boot::App,
                     "download" => Boot::Download,
                     "held" => Boot::Held,
-                    _ => return Err(wrong("boot", &"expected app, download or held")),
+                    "panic" => Boot::Panic,
+                    "stub" => Boot::Stub,
+                    _ => {
+                        return Err(wrong(
+                            "boot",
+                            &"expected app, panic, stub, download or held",
+                        ));
+                    }
                 };
+            }
+            "chip-id" => {
+                let expected = "expected a number of 32 bits";
+                let id = parse_number(value).ok_or_else(|| wrong("chip-id", &expected))?;
+                self.chip_id = Some(id);
             }
             "usb" => {
                 self.usb = match value {

@@ -72,11 +72,11 @@ pub struct Sim {
     #[arg(long, value_name = "FILE")]
     efuse: Option<PathBuf>,
 
-    /// Where the chip starts: download (in its loader), held (with its boot button held) or app
+    /// Where the chip starts: download (in its loader), held (with its boot button held), app, panic (an application that panics) or stub (left by another program)
     #[arg(long, value_name = "MODE")]
     boot: Option<String>,
 
-    /// What goes wrong, such as drop=1e-4; may be repeated
+    /// What goes wrong, such as drop:rx:1/10000 or cut:tx; may be repeated
     #[arg(long, value_name = "SPEC")]
     fault: Vec<String>,
 

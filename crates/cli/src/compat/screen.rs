@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 use guru_image::{FirmwareError, HeaderError, ImageError, RamError, ReadError, UnknownParameter};
 use guru_link::LinkError;
 use guru_loader::{
-    CannotEncrypt, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac, FlashInfo,
-    Guard, Incomparable, Lacking, Leaving, NotInSecureDownload, Notice, Progress, SecurityReport,
-    Step, Unverified, UsbMode,
+    CannotEncrypt, ChipRead, ConnectFailure, DeviceInfo, Error as LoaderError, Event, ExtendedMac,
+    FlashInfo, Guard, Incomparable, Lacking, Leaving, NotInSecureDownload, Notice, Progress,
+    SecurityReport, Step, Unverified, UsbMode,
 };
 
 use super::{certificate, esptool, format, settings};
@@ -407,10 +407,25 @@ impl Screen {
             } => self.lines.print(&format!(
                 "ROM expects crystal freq: {taken_mhz} MHz, detected {found_mhz} MHz."
             )),
-            Notice::UnexpectedChip { chip, read } => self.lines.warn(&format!(
-                "This chip doesn't appear to be an {chip} ({read}). Probably it is unsupported by \
-                 this version of esptool. Will attempt to continue anyway."
+            Notice::UnexpectedChip { chip, read } => {
+                let read = match read {
+                    ChipRead::Id(id) => format!("read chip ID {id}"),
+                    ChipRead::Magic(magic) => format!("read chip magic value {magic:#08x}"),
+                };
+                self.lines.warn(&format!(
+                    "This chip doesn't appear to be an {chip} ({read}). Probably it is unsupported \
+                     by this version of esptool. Will attempt to continue anyway."
+                ));
+            }
+            Notice::UnknownUsb { port } => self.lines.note(&format!(
+                "Failed to get VID/PID of a device on {0}: {0} is no USB device that the system \
+                 lists. Using standard reset sequence.",
+                escape(port)
             )),
+            Notice::UsbPins { .. } => {
+                let text = usb_pins(self.chip);
+                self.lines.warn(&text);
+            }
             Notice::OddCrystal {
                 estimated_khz,
                 taken_mhz,
@@ -1060,6 +1075,22 @@ impl ui::Screen for Screen {
     }
 }
 
+/// Pins that a chip has its USB on were named for the flash.
+fn usb_pins(chip: &str) -> String {
+    let chip = guru_chip::CHIPS.iter().find(|known| known.name == chip);
+    let pins = chip.map_or(&[][..], |chip| chip.spi.pins.usb_gpios);
+    let pins: Vec<String> = pins.iter().map(ToString::to_string).collect();
+    let usb = match chip.map(|chip| (chip.usb.serial_jtag, chip.usb.otg_product)) {
+        Some((true, Some(_))) => "USB-Serial/JTAG and USB-OTG",
+        Some((false, Some(_))) => "USB-OTG",
+        _ => "USB-Serial/JTAG",
+    };
+    format!(
+        "GPIO pins {} are used by {usb}, consider using other pins for SPI flash connection.",
+        pins.join(" and ")
+    )
+}
+
 /// An image that is for something else than the chip.
 fn mismatch(chip: &str, file: &str, reason: &str) -> String {
     let file = escape(file);
@@ -1219,6 +1250,16 @@ fn fatal(chip: &str, error: &Error) -> String {
     };
     match error {
         LoaderError::Connect { .. } => failure(error),
+        LoaderError::UnknownChip(read) => {
+            let what = match read {
+                ChipRead::Id(id) => format!("ID value {id}"),
+                ChipRead::Magic(magic) => format!("magic value {magic:#010x}"),
+            };
+            format!(
+                "Unexpected chip {what}. Failed to autodetect chip type.\nProbably it is unsupported \
+                 by this version of esptool."
+            )
+        }
         LoaderError::WrongChip { named, found } => {
             format!("This chip is {found}, not {named}. Wrong chip argument?")
         }
@@ -1340,14 +1381,22 @@ fn cannot_encrypt(reason: CannotEncrypt) -> String {
 
 /// A connection that failed, in one sentence; also for a port that is one of several.
 fn failure(error: &LoaderError) -> String {
-    let LoaderError::Connect { reason, .. } = error else {
+    let LoaderError::Connect { reason, chip, .. } = error else {
         return chain(error);
     };
     let reason = match reason {
         ConnectFailure::Silence => "No serial data received.".to_owned(),
-        ConnectFailure::Garbage | ConnectFailure::DownloadDisabled(None) => {
+        ConnectFailure::Garbage(first) => {
+            format!("Invalid head of packet (0x{first:02X}): Possible serial noise or corruption.")
+        }
+        ConnectFailure::DownloadDisabled(None) => {
             "Invalid head of packet: Possible serial noise or corruption.".to_owned()
         }
+        ConnectFailure::CutShort => "Packet content transfer stopped".to_owned(),
+        ConnectFailure::Panic(cause) if cause.is_empty() => {
+            "Guru Meditation Error detected.".to_owned()
+        }
+        ConnectFailure::Panic(cause) => format!("Guru Meditation Error detected ({cause})."),
         // The predecessor looks at no more than the boot mode.
         ConnectFailure::WrongBootMode(mode) | ConnectFailure::DownloadDisabled(Some(mode)) => {
             format!("Wrong boot mode detected ({mode:#x})! The chip needs to be in download mode.")
@@ -1357,13 +1406,24 @@ fn failure(error: &LoaderError) -> String {
                                        reply: The serial TX path seems to be down."
                 .to_owned()
         }
-        ConnectFailure::NoSyncReply => "Response doesn't match request.".to_owned(),
+        ConnectFailure::NoSyncReply => {
+            "Serial data stream stopped: Possible serial noise or corruption.".to_owned()
+        }
         ConnectFailure::StubRunning => {
             "A flasher stub is running; reset the chip into its ROM loader.".to_owned()
         }
     };
+    let to = chip.map_or("Espressif device", |chip| chip.name);
+    let rate = if error.may_need_higher_rate() {
+        format!(
+            "\nNote: Please set a higher baud rate if {to} doesn't connect (at least 115200 Bd is \
+             recommended)."
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "Failed to connect to Espressif device: {reason}\nFor troubleshooting steps visit: \
+        "Failed to connect to {to}: {reason}{rate}\nFor troubleshooting steps visit: \
          {TROUBLESHOOTING}"
     )
 }

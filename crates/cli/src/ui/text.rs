@@ -525,6 +525,10 @@ impl Screen for Text {
                 taken_mhz,
                 found_mhz,
             }) if taken_mhz == found_mhz => {}
+            Event::Notice(notice @ Notice::UnknownUsb { .. }) => {
+                let text = escape(&notice.to_string()).into_owned();
+                self.detail(&text);
+            }
             Event::Notice(notice) => {
                 let text = escape(&notice.to_string()).into_owned();
                 match notice.severity() {

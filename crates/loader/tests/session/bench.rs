@@ -5,8 +5,10 @@
     reason = "a test bench: what cannot be set up fails the test"
 )]
 
+use std::time::Duration;
+
 use guru_image::Contents;
-use guru_link::{Cancel, block_on};
+use guru_link::{Cancel, Link, block_on};
 use guru_loader::{
     ConnectOptions, Error, Event, FilePart, FlashOptions, ReadLength, ReadRequest, Session,
     WriteJob, WriteReport, WriteRequest,
@@ -32,6 +34,14 @@ impl Events {
 /// Connects to `sim://` followed by `address`.
 pub fn connect(address: &str) -> SimSession {
     try_connect(address, ConnectOptions::default(), &mut Events::default()).unwrap()
+}
+
+/// A chip that was powered a second ago, whose boot log nobody has read.
+pub fn powered(address: &str) -> SimLink {
+    let mut link = SimLink::open(&format!("sim://{address}"), Cancel::default()).unwrap();
+    block_on(link.sleep(Duration::from_secs(1))).unwrap();
+    block_on(link.discard_input()).unwrap();
+    link
 }
 
 pub fn try_connect(

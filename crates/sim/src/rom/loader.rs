@@ -27,6 +27,8 @@ pub(crate) struct Loader {
     mode: Mode,
     /// Code that was sent to RAM is run; under secure boot the chip is reset in its place.
     runs_ram: bool,
+    /// A flasher stub has taken its place.
+    stub: bool,
     /// A SYNC has been answered: until then every other packet is ignored.
     connected: bool,
     /// Opcode of the last answer: what the ROM answers to a command that it does not know.
@@ -148,6 +150,7 @@ impl Loader {
                 false => Mode::Full,
             },
             runs_ram: !board.chip.rom.ram_needs_insecure_boot || !fuses.secure_boot(),
+            stub: false,
             connected: false,
             last_opcode: 0,
             value: 0,
@@ -171,6 +174,11 @@ impl Loader {
             && (opcode < Opcode::SdcVerifyBegin || board.fuses(self.revision).takes_certificates())
     }
 
+    /// A flasher stub answers in the ROM's place: SYNC with 0, and nothing else.
+    pub fn become_stub(&mut self) {
+        self.stub = true;
+    }
+
     /// Does what a packet asks for. `None`: the packet is ignored.
     pub fn handle(
         &mut self,
@@ -185,6 +193,9 @@ impl Loader {
                 return None;
             }
             self.connected = true;
+        }
+        if self.stub && request.opcode() != Opcode::Sync as u8 {
+            return None;
         }
         let known = Opcode::from_byte(request.opcode())
             .filter(|opcode| self.knows(*opcode, board))
@@ -241,7 +252,7 @@ impl Loader {
         act: &mut Act,
     ) -> Result<(), Refusal> {
         match opcode {
-            Opcode::Sync => self.value = request.word(0),
+            Opcode::Sync => self.value = if self.stub { 0 } else { request.word(0) },
             Opcode::ReadReg => self.value = driver.board.read(request.word(0)),
             Opcode::WriteReg => write_registers(request, driver)?,
             Opcode::FlashBegin | Opcode::FlashDeflBegin => {

@@ -44,7 +44,7 @@ pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>
         chip: with_chip.then(|| {
             let chip_id = chip.image.chip_id.unwrap_or(0);
             let version = chip.rom.banner(revision).map_or(0, |banner| banner.version);
-            (u32::from(chip_id), version)
+            (board.chip_id.unwrap_or(u32::from(chip_id)), version)
         }),
     };
     Some(info.encode())
