@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use guru_testkit::noise;
 use libtest_mimic::Failed;
 use serde::Deserialize;
 
+use crate::Folder;
 use crate::inputs::Input;
 use crate::process::{Environment, Outcome};
 use crate::simulator::{Simulator, Way};
@@ -136,7 +137,7 @@ pub struct Ran {
     /// The files written, by name; `None`: there is none.
     pub outputs: Vec<(String, Option<Vec<u8>>)>,
     /// Where the files are.
-    pub folder: PathBuf,
+    pub folder: Folder,
 }
 
 impl Case {
@@ -165,7 +166,7 @@ impl Case {
         client: &str,
         run: impl Fn(&[&str], &Path, &Environment) -> Result<Outcome, Failed>,
     ) -> Result<Ran, Failed> {
-        let folder = crate::folder(&format!("{}-{client}", self.name))?;
+        let folder = Folder::new(&format!("{}-{client}", self.name))?;
         let (first, last): (Vec<_>, Vec<_>) =
             self.files.iter().partition(|(_, input)| !input.follows());
         for (name, input) in first.into_iter().chain(last) {

@@ -6,6 +6,7 @@ use guru_chip::{CHIPS, Chip, MacLayout};
 use guru_testkit::{code, noise};
 use libtest_mimic::Failed;
 
+use crate::Folder;
 use crate::case::same_bytes;
 use crate::clients::Reference;
 use crate::simulator::{Simulator, Way};
@@ -376,7 +377,7 @@ const TOLD: &[Told] = &[
 /// The chip, its revision, its crystal, its MAC and its flash are what the simulator was told.
 pub fn told(reference: &Reference) -> Result<(), Failed> {
     for told in TOLD {
-        let folder = crate::folder(&format!("told-{}-{}", told.chip, told.size))?;
+        let folder = Folder::new(&format!("told-{}-{}", told.chip, told.size))?;
         let flash = folder.join("flash.bin");
         fs::write(&flash, vec![0xFF; told.size])?;
         let simulator = Simulator::start(told.chip, Way::Tcp, &flash, told.options)?;
@@ -413,7 +414,7 @@ const AT: usize = 0x1_0000;
 
 /// The reference detects, writes, verifies, reads and erases, as far as it can without a stub.
 pub fn flashes(chip: &Chip, way: Way, reference: &Reference) -> Result<(), Failed> {
-    let folder = crate::folder(&format!("flashes-{}-{way:?}", chip.id))?;
+    let folder = Folder::new(&format!("flashes-{}-{way:?}", chip.id))?;
     let before = noise(SIZE, 1);
     // An even number of sectors: of an odd one the ESP8266 erases one more when the reference asks.
     let app = code(24_000, 2);

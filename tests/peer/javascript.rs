@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::case::same_bytes;
 use crate::process::run;
 use crate::simulator::{Simulator, Way};
-use crate::{TWO, Test};
+use crate::{Folder, TWO, Test};
 
 /// Version that all expectations are from.
 const VERSION: &str = "0.7.0";
@@ -100,7 +100,7 @@ pub fn trials() -> impl Iterator<Item = (String, Test<EsptoolJs>)> {
 }
 
 fn flashes(chip: &Chip, reached: Reached, peer: &EsptoolJs) -> Result<(), Failed> {
-    let folder = crate::folder(&format!("esptool-js-{}-{reached:?}", chip.id))?;
+    let folder = Folder::new(&format!("esptool-js-{}-{reached:?}", chip.id))?;
     let before = noise(SIZE, 1);
     let app = code(LENGTH, 2);
     let (flash, file) = (folder.join("flash.bin"), folder.join("app.bin"));

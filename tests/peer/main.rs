@@ -15,8 +15,10 @@ mod rfc2217;
 mod same_work;
 mod simulator;
 
+use std::collections::HashSet;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         "every chip has been told to be something",
         identity::all_chips_are_told,
     ));
+    let mut names = Vec::new();
     for (group, cases, test) in [
         (
             "ours and the reference",
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
     ] {
         match cases {
             Ok(cases) => trials.extend(cases.into_iter().map(|case| {
+                names.push(case.name.clone());
                 trial(
                     format!("{group}: {}", case.name),
                     Box::new(move |reference| test(&case, reference)),
@@ -101,6 +105,10 @@ fn main() -> ExitCode {
             Err(error) => trials.push(Trial::test("the list of cases", || Err(error))),
         }
     }
+    trials.push(Trial::test(
+        "every case has a folder of its own",
+        move || have_own_folders(&names),
+    ));
     trials.extend(rfc2217::trials().map(|(name, test)| needs(&reference, name, test)));
     let browser = Arc::new(EsptoolJs::find());
     trials.extend(javascript::trials().map(|(name, test)| needs(&browser, name, test)));
@@ -125,18 +133,52 @@ fn needs<Peer: Send + Sync + 'static>(
     })
 }
 
-/// An empty folder for a test.
-fn folder(name: &str) -> Result<PathBuf, Failed> {
-    let name: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join("peer")
-        .join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
+/// A folder for a test, which goes away with it: a flash for each would fill the disk.
+/// `GURU_KEEP_FOLDERS=1` keeps it.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty one.
+    fn new(name: &str) -> Result<Self, Failed> {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join("peer")
+            .join(folder_name(name));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
     }
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if env::var_os("GURU_KEEP_FOLDERS").is_none() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+fn folder_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect()
+}
+
+/// Fails if two cases would share a folder.
+fn have_own_folders(names: &[String]) -> Result<(), Failed> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(folder_name(name))) {
+        None => Ok(()),
+        Some(name) => Err(format!("two cases are named like '{name}'").into()),
+    }
 }

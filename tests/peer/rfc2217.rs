@@ -12,11 +12,11 @@ use std::time::Duration;
 use guru_testkit::noise;
 use libtest_mimic::Failed;
 
-use crate::Test;
 use crate::case::same_bytes;
 use crate::clients::Reference;
 use crate::process::{clean_environment, run};
 use crate::simulator::{Simulator, Way};
+use crate::{Folder, Test};
 
 const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -124,7 +124,7 @@ pub fn trials() -> impl Iterator<Item = (String, Test<Reference>)> {
 /// The same write to a port of this computer and through the server: the same contents, and at most
 /// 5 % more time by the model, in which the chip's own work, the same for both, is left out.
 fn writes(maker: Maker, way: Way, python: &Reference) -> Result<(), Failed> {
-    let folder = crate::folder(&format!("rfc2217-{maker:?}-{way:?}"))?;
+    let folder = Folder::new(&format!("rfc2217-{maker:?}-{way:?}"))?;
     // Does not get smaller, and every value of a byte comes often.
     let app = noise(LENGTH, 7);
     fs::write(folder.join("app.bin"), &app)?;
