@@ -17,7 +17,6 @@ mod identity;
 mod link;
 mod memory;
 mod options;
-mod p256;
 mod rng;
 mod rom;
 mod server;

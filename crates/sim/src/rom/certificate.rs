@@ -4,11 +4,13 @@
 //! digest of the key. That a failed check can be repeated without a reset is an assumption.
 
 use guru_wire::{Certificate, ErrorCode, Grants, checksum};
+use p256::EncodedPoint;
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::ecdsa::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use super::loader::{Refusal, Request};
 use crate::fuses::Fuses;
-use crate::p256;
 
 /// Longest payload of the data commands, and the largest size that BEGIN takes.
 const MAX: usize = 0x1800;
@@ -97,7 +99,7 @@ impl CertificateState {
         digest.reverse();
         let whole = certificate.digest()[..] == Sha256::digest(certificate.digested())[..];
         let known = fuses.has_key(rules.key_purpose, &digest);
-        if whole && known && p256::verifies(&key, &message.into(), &certificate.signature()) {
+        if whole && known && verifies(&key, &message, &certificate.signature()) {
             Ok(grants)
         } else {
             Err(rejected)
@@ -173,4 +175,17 @@ fn chip_info(fuses: &Fuses<'_>, nonce: &[u8; NONCE]) -> Option<[u8; INFO]> {
         .chain_update([(fuses.value(rules.counter) << 4) as u8])
         .finalize();
     Some(info.into())
+}
+
+/// Whether `signature` (r, then s) is that of `key` (x, then y) on P-256 for a message with this
+/// SHA-256. All are big-endian.
+fn verifies(key: &[u8; 64], digest: &[u8], signature: &[u8; 64]) -> bool {
+    let key = EncodedPoint::from_untagged_bytes(key.into());
+    let (Ok(key), Ok(signature)) = (
+        VerifyingKey::from_encoded_point(&key),
+        Signature::from_slice(signature),
+    ) else {
+        return false;
+    };
+    key.verify_prehash(digest, &signature).is_ok()
 }
