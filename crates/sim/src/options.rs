@@ -614,6 +614,15 @@ mod tests {
     }
 
     #[test]
+    fn every_option_is_documented() {
+        let page = include_str!("../../../docs/simulator.md");
+        for name in OPTIONS {
+            let alone = page.contains(&format!("`{name}`"));
+            assert!(alone || page.contains(&format!("`{name}=")), "{name}");
+        }
+    }
+
+    #[test]
     fn an_address_says_all_that_flags_can() {
         let options: SimOptions = "sim://esp32c3?flash=/tmp/a%20b.bin&flash-size=8MB&rev=0.4\
             &mac=24:0a:c4:00:00:01&boot=app&usb=jtag&fault=drop:tx:@5,seed=3&fast&latency=16ms\
