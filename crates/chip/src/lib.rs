@@ -10,6 +10,7 @@ mod mac;
 mod model;
 mod revision;
 mod rom;
+mod runs;
 mod security;
 mod tables;
 mod words;

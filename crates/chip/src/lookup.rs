@@ -77,27 +77,6 @@ impl EfuseSpace {
     }
 }
 
-impl EfuseField {
-    /// Number of its bits.
-    #[must_use]
-    pub fn width(&self) -> u32 {
-        self.parts.iter().map(|part| u32::from(part.width)).sum()
-    }
-
-    /// The field's value.
-    ///
-    /// # Errors
-    /// A word that is needed is missing.
-    pub fn read(&self, words: Words<'_>) -> Result<u32, WordsError> {
-        let (mut value, mut shift) = (0, 0_u32);
-        for part in self.parts {
-            value |= part.read(words)?.checked_shl(shift).unwrap_or(0);
-            shift += u32::from(part.width);
-        }
-        Ok(value)
-    }
-}
-
 /// A crystal as far as the baud rate tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrystalEstimate {

@@ -83,7 +83,7 @@ impl Bits {
         word(words, self.addr).map(|word| self.of(word))
     }
 
-    const fn ones(self) -> u32 {
+    pub(crate) const fn ones(self) -> u32 {
         u32::MAX >> (32 - self.width)
     }
 }
@@ -115,32 +115,14 @@ impl Field {
             field: self.name,
             value,
         };
-        let mut rest = match self.map.iter().find(|(_, meaning)| *meaning == value) {
+        let raw = match self.map.iter().find(|(_, meaning)| *meaning == value) {
             Some((raw, _)) => *raw,
             None if self.map.is_empty() => value,
             None => return Err(error),
         };
-        if self.width() < 32 && rest >> self.width() != 0 {
-            return Err(error);
-        }
-        for part in self.parts {
-            set(part.addr, part.mask(), (rest & part.ones()) << part.lsb);
-            rest = rest.checked_shr(part.width.into()).unwrap_or(0);
+        for (run, piece) in self.split(raw).ok_or(error)? {
+            set(run.addr, run.mask(), piece << run.lsb);
         }
         Ok(())
-    }
-
-    fn raw(&self, words: Words<'_>) -> Result<u32, WordsError> {
-        let mut value = 0;
-        let mut shift = 0_u32;
-        for part in self.parts {
-            value |= part.read(words)?.checked_shl(shift).unwrap_or(0);
-            shift += u32::from(part.width);
-        }
-        Ok(value)
-    }
-
-    fn width(&self) -> u32 {
-        self.parts.iter().map(|part| u32::from(part.width)).sum()
     }
 }

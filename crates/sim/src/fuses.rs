@@ -62,12 +62,9 @@ impl Fuses<'_> {
         let Some(field) = self.chip.efuse.field(name) else {
             return 0;
         };
-        let (mut value, mut shift) = (0, 0_u32);
-        for part in field.parts {
-            value |= self.words.get(*part).checked_shl(shift).unwrap_or(0);
-            shift += u32::from(part.width);
-        }
-        value
+        // What was not set reads as zeros.
+        let word = |address| Some(self.words.read(address).unwrap_or(0));
+        field.read(&word).unwrap_or(0)
     }
 
     /// Whether the loader listens to this connection.

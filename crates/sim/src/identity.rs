@@ -206,20 +206,16 @@ impl Words {
         let number = parse_number(value);
         if let Some(field) = chip.efuse.field_of(revision, name) {
             let width = field.width();
-            let mut rest = number.ok_or_else(|| wrong(width))?;
-            if width < 32 && rest >> width != 0 {
-                return Err(wrong(width));
-            }
-            for part in field.parts {
-                self.set(*part, rest & mask(part.width));
-                rest = rest.checked_shr(u32::from(part.width)).unwrap_or(0);
+            let runs = number.and_then(|number| field.split(number));
+            for (run, piece) in runs.ok_or_else(|| wrong(width))? {
+                self.set(run, piece);
             }
             return Ok(());
         }
         let fields = chip.identity.fields;
         if let Some(field) = fields.iter().find(|field| field.name == name) {
-            let width = field.parts.iter().map(|part| u32::from(part.width)).sum();
-            return self.set_field(chip, field, number.ok_or_else(|| wrong(width))?);
+            let number = number.ok_or_else(|| wrong(field.width()))?;
+            return self.set_field(chip, field, number);
         }
         let keys = chip.efuse.blocks.iter().map(|block| block.name);
         let known = fields.iter().map(|field| field.name);
@@ -314,7 +310,7 @@ impl Words {
         field: &Field,
         value: u32,
     ) -> Result<(), IdentityError> {
-        let width: u32 = field.parts.iter().map(|part| u32::from(part.width)).sum();
+        let width = field.width();
         let error = || IdentityError::Value {
             chip: chip.name,
             field: field.name.to_owned(),
@@ -345,13 +341,8 @@ impl Words {
                 .or_else(unlisted)
                 .ok_or_else(error)?
         };
-        if width < 32 && raw >> width != 0 {
-            return Err(error());
-        }
-        let mut rest = raw;
-        for part in field.parts {
-            self.set(*part, rest & mask(part.width));
-            rest = rest.checked_shr(u32::from(part.width)).unwrap_or(0);
+        for (run, piece) in field.split(raw).ok_or_else(error)? {
+            self.set(run, piece);
         }
         Ok(())
     }
