@@ -144,6 +144,7 @@ impl Server {
                 TelnetEvent::Data(data) => events.push(ServerEvent::Data(data)),
                 TelnetEvent::Negotiation(verb, option) => self.negotiate(verb, option),
                 TelnetEvent::Subnegotiation(TelnetOption::COM_PORT, parameters) => {
+                    self.agree();
                     if let Some(request) = Request::decode(&parameters) {
                         events.extend(self.serve(request));
                     }
@@ -212,8 +213,15 @@ impl Server {
         if let Some(answer) = answer {
             encode::negotiation(answer, option, &mut self.output);
         }
-        if option == TelnetOption::COM_PORT && matches!(verb, Verb::Do | Verb::Will) && !self.agreed
-        {
+        if option == TelnetOption::COM_PORT && matches!(verb, Verb::Do | Verb::Will) {
+            self.agree();
+        }
+    }
+
+    /// The client knows the option, by what it said or by using it: pySerial takes an offer that
+    /// comes before its own without an answer.
+    fn agree(&mut self) {
+        if !self.agreed {
             self.agreed = true;
             self.notify_modem_state(0);
         }
@@ -386,10 +394,22 @@ mod tests {
     #[test]
     fn a_setting_that_does_not_exist_is_answered_with_the_present_one() {
         let mut server = Server::new(115_200);
+        server.receive(&request(Request::Baud(0)));
         server.take_output();
         assert!(server.receive(&request(Request::DataSize(9))).is_empty());
         let mut expected = Vec::new();
         Request::DataSize(8).encode_answer(&mut expected);
+        assert_eq!(server.take_output(), expected);
+    }
+
+    #[test]
+    fn a_client_that_uses_the_option_without_an_answer_to_its_offer_is_told_of_modem_lines() {
+        let mut server = Server::new(115_200);
+        server.take_output();
+        server.receive(&request(Request::Baud(0)));
+        let mut expected = Vec::new();
+        Notice::ModemState(0).encode(&mut expected);
+        Request::Baud(115_200).encode_answer(&mut expected);
         assert_eq!(server.take_output(), expected);
     }
 
