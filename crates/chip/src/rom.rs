@@ -15,6 +15,12 @@ impl Rom {
         commands.contains(&opcode)
     }
 
+    /// Whether BEGIN has the fifth word, by which the loader encrypts what it writes.
+    #[must_use]
+    pub fn encrypts(&self) -> bool {
+        self.begin_words > 4
+    }
+
     /// The boot log of the ROM in chips of this revision.
     #[must_use]
     pub fn banner(&self, revision: Revision) -> Option<&'static Banner> {

@@ -72,8 +72,20 @@ impl<L: Link> Session<L> {
         Ok(flash)
     }
 
-    /// As [`attach`](Self::attach), and settles which size counts.
+    /// As [`attach`](Self::attach), and settles which size counts; begun again when the port or the
+    /// chip is lost.
     pub(crate) async fn attach_sized(
+        &mut self,
+        options: &FlashOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Flash, Error> {
+        self.insist(observer, async |session, observer| {
+            session.attach_and_size(options, observer).await
+        })
+        .await
+    }
+
+    async fn attach_and_size(
         &mut self,
         options: &FlashOptions,
         observer: &mut dyn Observer,
@@ -117,6 +129,11 @@ impl<L: Link> Session<L> {
         Ok(flash)
     }
 
+    /// Whether the flash has a size that was not given and cannot be found out.
+    pub(crate) fn size_is_unknown(&self, options: &FlashOptions) -> bool {
+        self.device.secure_download && !matches!(options.size, FlashSizeOption::Set(_))
+    }
+
     /// Refuses what lies beyond a size that cannot be known, or beyond the loader's addresses.
     /// `end` is behind the last byte.
     pub(crate) fn check_reach(
@@ -125,8 +142,7 @@ impl<L: Link> Session<L> {
         flash: &Flash,
         end: u64,
     ) -> Result<(), Error> {
-        let unknown = self.device.secure_download && options.size == FlashSizeOption::Keep;
-        if unknown && end > flash.size {
+        if self.size_is_unknown(options) && end > flash.size {
             let size = flash.size;
             return Err(NotInSecureDownload::Beyond { end, size }.into());
         }

@@ -161,16 +161,20 @@ impl<L: Link> Channel<L> {
 
     /// Forgets everything that came and was not looked at.
     pub async fn discard_input(&mut self) -> Result<(), LinkError> {
-        self.unread = 0..0;
-        self.decoder.reset();
+        self.forget();
         self.link.discard_input().await
     }
 
     /// Opens a lost port again. What came before is forgotten.
     pub async fn reopen(&mut self) -> Result<(), LinkError> {
+        self.forget();
+        self.link.reopen().await
+    }
+
+    /// Forgets what was read.
+    fn forget(&mut self) {
         self.unread = 0..0;
         self.decoder.reset();
-        self.link.reopen().await
     }
 
     /// Sends a command and takes its answer. Answers to earlier SYNCs are skipped.
@@ -397,8 +401,7 @@ impl<L: Link> Channel<L> {
         status_len: u8,
         timeout: Duration,
     ) -> Result<Started, LinkError> {
-        self.decoder.reset();
-        self.unread = 0..0;
+        self.forget();
         let latency = self.link.info().capabilities.latency;
         let deadline = self.now() + timeout + latency * 2;
         let mut came = Vec::new();

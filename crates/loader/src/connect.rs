@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use guru_chip::{
-    Chip, Crystal, Detection, ESPRESSIF_VENDOR, MAGIC_ADDRESS, SecurityInfoForm,
-    USB_SERIAL_JTAG_PRODUCT,
-};
+use guru_chip::{Chip, Crystal, Detection, MAGIC_ADDRESS, SecurityInfoForm};
 use guru_link::Link;
 use guru_wire::{Command, ErrorCode, SecurityInfo};
 
 use crate::channel::{Channel, Fault};
 use crate::enter::synchronize;
 use crate::line::LineState;
+use crate::usb::usb_mode;
 use crate::{
     Before, ChipRead, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session, UsbMode,
 };
@@ -53,7 +51,7 @@ impl<L: Link> Session<L> {
         observer.event(Event::DetectingChip);
         let (chip, security) = detect(&mut channel, options.chip, observer).await?;
         let secure_download = security.is_some_and(|info| info.flags.secure_download());
-        let usb_mode = usb_mode(chip, channel.link());
+        let usb_mode = usb_mode(chip, channel.link().info());
         let port = channel.link().info().name.clone();
         let mut session = Self {
             channel,
@@ -257,20 +255,5 @@ async fn security_info<L: Link>(channel: &mut Channel<L>) -> Result<Option<Secur
                 Err(error) => Err(error),
             }
         }
-    }
-}
-
-fn usb_mode<L: Link>(chip: &Chip, link: &L) -> Option<UsbMode> {
-    let usb = link
-        .info()
-        .usb
-        .as_ref()
-        .filter(|usb| usb.vendor == ESPRESSIF_VENDOR)?;
-    if chip.usb.serial_jtag && usb.product == USB_SERIAL_JTAG_PRODUCT {
-        Some(UsbMode::SerialJtag)
-    } else if chip.usb.otg_product == Some(usb.product) {
-        Some(UsbMode::Otg)
-    } else {
-        None
     }
 }

@@ -1,17 +1,13 @@
 //! What a program prints, from its first byte on.
 
-use std::time::Duration;
-
 use guru_link::{Instant, Link, LinkError, PortInfo, ResetSequence};
 
 use crate::channel::Channel;
 use crate::enter::strategies;
-use crate::leave::{app_reset, is_own_usb, reset_needs_loader};
-use crate::recover::wait_for_port;
+use crate::leave::{app_reset, reset_needs_loader};
+use crate::recover::{AWAY, wait_for_port};
+use crate::usb::is_own_usb;
 use crate::{ConnectOptions, Leaving, Session};
-
-/// How long a port that went away is waited for. A USB device takes a second or two to come back.
-const AWAY: Duration = Duration::from_secs(10);
 
 /// A port on which a program prints. The bytes are given as they come: nothing in them is looked at.
 #[derive(Debug)]

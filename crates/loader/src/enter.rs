@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use guru_chip::{ESPRESSIF_VENDOR, USB_SERIAL_JTAG_PRODUCT};
 use guru_link::{Link, LinkError, PortInfo, ResetSequence};
 
 use crate::boot_log::{BootLog, what_is};
 use crate::channel::{Channel, Fault, Synced};
-use crate::recover::wait_for_port;
+use crate::recover::{AWAY, wait_for_port};
+use crate::usb::{espressif_product, is_serial_jtag};
 use crate::{Before, ConnectFailure, ConnectOptions, Error, Event, Notice, Observer};
 
 /// Tries of SYNC after each reset.
@@ -19,10 +19,6 @@ const SYNC_PAUSE: Duration = Duration::from_millis(50);
 /// How long GPIO0 is held low after reset: enough for most boards, and for those with a large
 /// capacitor at EN.
 const RESET_DELAYS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(550)];
-
-/// How long a port may be away that left with the reset. A USB device is back after a second; the
-/// driver of some systems takes longer.
-const AWAY: Duration = Duration::from_secs(10);
 
 /// Resets the chip into its loader and waits for an answer to SYNC.
 pub(crate) async fn synchronize<L: Link>(
@@ -55,7 +51,7 @@ pub(crate) async fn synchronize<L: Link>(
             let info = channel.link().info();
             let reason = match entry.log.verdict().or(entry.seen) {
                 _ if entry.stub => ConnectFailure::StubRunning,
-                Some(ConnectFailure::TxPathDown) if is_own_usb(info) => {
+                Some(ConnectFailure::TxPathDown) if espressif_product(info).is_some() => {
                     ConnectFailure::UsbDownloadDisabled
                 }
                 Some(reason) => reason,
@@ -105,9 +101,9 @@ impl Entry {
         if !wait_for_port(channel, AWAY, observer).await? {
             return Err(error.into());
         }
-        let lines = !self.strategies.is_empty();
-        self.strategies = strategies(channel.link(), options);
-        self.strategies.truncate(if lines { usize::MAX } else { 0 });
+        if !self.strategies.is_empty() {
+            self.strategies = strategies(channel.link(), options);
+        }
         match self.syncs(channel).await {
             // It went away again: one more attempt.
             Err(error) if error.is_lost() => Ok(false),
@@ -184,10 +180,7 @@ pub(crate) fn strategies<L: Link>(link: &L, options: &ConnectOptions) -> Vec<Res
     if let Some(custom) = &options.reset {
         return vec![custom.clone()];
     }
-    let jtag = info.usb.as_ref().is_some_and(|usb| {
-        usb.vendor == ESPRESSIF_VENDOR && usb.product == USB_SERIAL_JTAG_PRODUCT
-    });
-    if jtag || options.before == Before::UsbReset {
+    if is_serial_jtag(info) || options.before == Before::UsbReset {
         return vec![ResetSequence::usb_serial_jtag()];
     }
     let delays = options.reset_delay.map_or(RESET_DELAYS, |delay| [delay; 2]);
@@ -210,11 +203,4 @@ pub(crate) fn has_flow_control(info: &PortInfo) -> bool {
     let usb = info.usb.as_ref();
     usb.and_then(|usb| guru_chip::adapter(usb.vendor, usb.product))
         .is_some_and(|adapter| adapter.lines_flow_control)
-}
-
-/// Whether the port is a USB device of the chip itself.
-fn is_own_usb(info: &PortInfo) -> bool {
-    info.usb
-        .as_ref()
-        .is_some_and(|usb| usb.vendor == ESPRESSIF_VENDOR)
 }

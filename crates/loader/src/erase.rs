@@ -9,10 +9,7 @@ use guru_wire::{Begin, Command};
 use crate::event::Step;
 use crate::progress::Meter;
 use crate::read::{ReadLength, flash_range};
-use crate::{
-    Error, Event, FlashOptions, FlashSizeOption, NotInSecureDownload, Notice, Observer, Session,
-    SlowJob,
-};
+use crate::{Error, Event, FlashOptions, NotInSecureDownload, Notice, Observer, Session, SlowJob};
 
 /// Typical whole-chip erase of a 4 MB part: W25Q32JV data sheet, revision G, section 9.6; larger
 /// parts take in proportion.
@@ -68,18 +65,13 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         region.check()?;
-        let unknown = !matches!(options.size, FlashSizeOption::Set(_));
-        if self.device.secure_download && unknown && region.length == ReadLength::All {
+        if self.size_is_unknown(options) && region.length == ReadLength::All {
             return Err(NotInSecureDownload::DetectSize.into());
         }
         if !force {
             self.guard_erase(Some(region.address)).await?;
         }
-        let flash = self
-            .insist(observer, async |session, observer| {
-                session.attach_sized(options, observer).await
-            })
-            .await?;
+        let flash = self.attach_sized(options, observer).await?;
         if let ReadLength::Bytes(length) = region.length {
             let end = u64::from(region.address) + u64::from(length);
             self.check_reach(options, &flash, end)?;
@@ -118,8 +110,7 @@ impl<L: Link> Session<L> {
         force: bool,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let unknown = !matches!(options.size, FlashSizeOption::Set(_));
-        if self.device.secure_download && unknown {
+        if self.size_is_unknown(options) {
             return Err(NotInSecureDownload::doing(
                 "erasing all of the flash without --flash-size",
             ));
@@ -127,11 +118,7 @@ impl<L: Link> Session<L> {
         if !force {
             self.guard_erase(None).await?;
         }
-        let flash = self
-            .insist(observer, async |session, observer| {
-                session.attach_sized(options, observer).await
-            })
-            .await?;
+        let flash = self.attach_sized(options, observer).await?;
         if self.device.secure_download {
             self.check_reach(options, &flash, flash.size)?;
         }
@@ -230,7 +217,7 @@ impl<L: Link> Session<L> {
             blocks: asked.div_ceil(block_size),
             block_size,
             offset: start,
-            encrypted: (self.chip.rom.begin_words > 4).then_some(false),
+            encrypted: self.chip.rom.encrypts().then_some(false),
         };
         let timeout = self.channel.timeouts.erase(length) * self.line.patience;
         let command = Command::FlashBegin(begin);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use guru_chip::{Chip, ESPRESSIF_VENDOR, OtgReset, Quirk, USB_SERIAL_JTAG_PRODUCT};
+use guru_chip::{OtgReset, Quirk};
 use guru_link::{Lines, Link, LinkError, PortInfo, ResetSequence};
 use guru_wire::{Begin, Command};
 
 use crate::boot_log::BootLog;
 use crate::enter::has_flow_control;
 use crate::recover::wait_for_port;
+use crate::usb::{is_own_usb, otg_chips};
 use crate::{
     After, ConnectOptions, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session,
     SpiConnection, UsbMode,
@@ -39,21 +40,7 @@ fn by_pin(info: &PortInfo, own_usb: bool) -> ResetSequence {
 /// Whether the chip behind a port can be reset into its application only by registers: over the
 /// USB-OTG device of the ROM of some chips.
 pub(crate) fn reset_needs_loader(info: &PortInfo) -> bool {
-    let product = info.usb.as_ref().map(|usb| usb.product);
-    is_own_usb(info)
-        && guru_chip::CHIPS
-            .iter()
-            .any(|chip| chip.usb.otg_product == product && chip.usb.otg_reset != OtgReset::Pin)
-}
-
-/// Whether a port is a USB device of some chip's ROM.
-pub(crate) fn is_own_usb(info: &PortInfo) -> bool {
-    info.usb.as_ref().is_some_and(|usb| {
-        let otg = |chip: &&Chip| chip.usb.otg_product == Some(usb.product);
-        usb.vendor == ESPRESSIF_VENDOR
-            && (usb.product == USB_SERIAL_JTAG_PRODUCT
-                || guru_chip::CHIPS.iter().copied().any(|chip| otg(&chip)))
-    })
+    otg_chips(info).any(|chip| chip.usb.otg_reset != OtgReset::Pin)
 }
 
 impl<L: Link> Session<L> {
@@ -318,7 +305,7 @@ impl<L: Link> Session<L> {
             blocks: 0,
             block_size: self.chip.rom.flash_block,
             offset: 0,
-            encrypted: (self.chip.rom.begin_words > 4).then_some(false),
+            encrypted: self.chip.rom.encrypts().then_some(false),
         };
         let timeout = self.channel.timeouts.command;
         let doing = "leaving the loader";

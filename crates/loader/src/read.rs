@@ -127,11 +127,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let way = self.reading_way()?;
-        let flash = self
-            .insist(observer, async |session, observer| {
-                session.attach_sized(options, observer).await
-            })
-            .await?;
+        let flash = self.attach_sized(options, observer).await?;
         let range = flash_range(request.address, request.length, flash.size)?;
         self.check_reach(options, &flash, u64::from(range.end))?;
         if self.flash_encryption().await? {

@@ -19,6 +19,10 @@ const INSISTENCE: u32 = 3;
 /// How often it is looked whether a port is back.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a port may be away that left with a reset. A USB device is back after a second or two; the
+/// driver of some systems takes longer.
+pub(crate) const AWAY: Duration = Duration::from_secs(10);
+
 /// Waits until a port that left with the chip's reset is back, and opens it. `false`: it is not,
 /// within `limit`.
 pub(crate) async fn wait_for_port<L: Link>(

@@ -106,7 +106,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let chip = self.chip.name;
-        if self.chip.rom.begin_words < 5 {
+        if !self.chip.rom.encrypts() {
             return Err(Error::CannotEncrypt(if self.chip.image.chip_id.is_none() {
                 CannotEncrypt::NoEncryption { chip }
             } else {

@@ -303,7 +303,7 @@ impl<L: Link> Session<L> {
             blocks: bytes.div_ceil(*block),
             block_size: *block,
             offset: range.start,
-            encrypted: (self.chip.rom.begin_words > 4).then_some(*encrypt),
+            encrypted: self.chip.rom.encrypts().then_some(*encrypt),
         };
         let command = match packed {
             Some(_) => Command::FlashDeflBegin(begin),

@@ -33,11 +33,7 @@ impl<L: Link> Session<L> {
             observer.event(Event::Notice(Notice::ReadsEncrypted));
         }
         request.files.sort_by_key(|file| file.address);
-        let flash = self
-            .insist(observer, async |session, observer| {
-                session.attach_sized(&request.flash, observer).await
-            })
-            .await?;
+        let flash = self.attach_sized(&request.flash, observer).await?;
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let label = match &request.flash.size {

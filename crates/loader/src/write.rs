@@ -79,11 +79,7 @@ impl<L: Link> Session<L> {
         }
         self.check_security(&request, observer).await?;
         self.check_images(&request, observer).await?;
-        let flash = self
-            .insist(observer, async |session, observer| {
-                session.attach_sized(&request.flash, observer).await
-            })
-            .await?;
+        let flash = self.attach_sized(&request.flash, observer).await?;
         let room = match flash.detected {
             Some(detected) => flash.size.min(detected),
             None => flash.size,

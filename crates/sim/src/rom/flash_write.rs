@@ -114,7 +114,7 @@ impl FlashWrite {
             return Err(ErrorCode::INVALID_FORMAT.into());
         }
         let deflated = opcode == Opcode::FlashDeflBegin;
-        let encrypt = rom.begin_words > 4 && request.word(16) != 0;
+        let encrypt = rom.encrypts() && request.word(16) != 0;
         let fuses = driver.board.fuses(revision);
         if encrypt && (deflated || fuses.manual_encrypt_forbidden()) {
             return Err(PARAMETER.into());

@@ -171,7 +171,7 @@ impl Host {
             blocks,
             block_size,
             offset,
-            encrypted: (self.chip().rom.begin_words == 5).then_some(false),
+            encrypted: self.chip().rom.encrypts().then_some(false),
         }
     }
 
