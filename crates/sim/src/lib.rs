@@ -8,6 +8,7 @@
 //! for and reported as not executed ([`Event`]).
 
 mod board;
+pub mod cpu;
 mod device;
 mod event;
 pub mod fault;
