@@ -1,0 +1,410 @@
+//! The address space in front of a CPU: banks of memory seen through windows, and registers in
+//! between.
+
+use super::{Bus, Fault, Width};
+
+const PAGE_BITS: u32 = 12;
+const PAGES: usize = 1 << (32 - PAGE_BITS);
+/// Memory is remembered as fetched, or not, in pieces of this many bytes.
+const GRANULE_BITS: u32 = 4;
+/// In the page table: no window, so a register or nothing.
+const NONE: u8 = 0;
+/// In the page table: several windows, or one that does not fill the page; look at each.
+const SEVERAL: u8 = u8::MAX;
+
+/// What answers where there is no memory. An access that it does not know is a [`Fault`] or is
+/// reported by whoever implements this; nothing is ignored here.
+pub trait Registers {
+    /// Reads a register. A narrow read is of the byte lanes at `address`, in the low bits.
+    fn read(&mut self, address: u32, width: Width) -> Result<u32, Fault>;
+    /// Writes a register, or the byte lanes of it that are at `address`.
+    fn write(&mut self, address: u32, width: Width, value: u32) -> Result<(), Fault>;
+}
+
+/// What may be done through a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Loads, stores and code.
+    Ram,
+    /// Loads and stores.
+    Data,
+    /// Loads and code.
+    Rom,
+    /// Loads.
+    Constants,
+    /// Loads, stores and code, whole aligned words only: instruction RAM of Xtensa chips.
+    WordOnly,
+}
+
+impl Access {
+    const fn writes(self) -> bool {
+        matches!(self, Self::Ram | Self::Data | Self::WordOnly)
+    }
+
+    const fn executes(self) -> bool {
+        matches!(self, Self::Ram | Self::Rom | Self::WordOnly)
+    }
+}
+
+/// A piece of physical memory of an [`AddressSpace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bank(usize);
+
+/// Why a memory map is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// A window of no length, or one that does not fit its bank or the address space.
+    #[error("a window of {len:#x} bytes at {start:#010x} does not fit")]
+    DoesNotFit {
+        /// First address.
+        start: u32,
+        /// Length in bytes.
+        len: u32,
+    },
+    /// A window over another one.
+    #[error("the window at {start:#010x} overlaps the one at {other:#010x}")]
+    Overlap {
+        /// First address.
+        start: u32,
+        /// First address of the window that was there.
+        other: u32,
+    },
+    /// More windows than the page table can number (254).
+    #[error("too many windows")]
+    TooMany,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: u32,
+    len: u32,
+    /// Where its first byte is in `AddressSpace::bytes`.
+    at: usize,
+    access: Access,
+}
+
+/// Memory and registers at their addresses.
+///
+/// One [`Bank`] may be seen through several windows, as the RAM of most chips is through the
+/// instruction and the data bus.
+#[derive(Debug)]
+pub struct AddressSpace<R> {
+    bytes: Vec<u8>,
+    /// Of each granule of `bytes`, whether code was fetched from it since it was written.
+    fetched: Vec<bool>,
+    banks: Vec<(usize, u32)>,
+    windows: Vec<Window>,
+    /// For each page of 4 KB a window's number + 1, [`NONE`] or [`SEVERAL`].
+    pages: Vec<u8>,
+    epoch: u32,
+    /// What is not memory.
+    pub registers: R,
+}
+
+impl<R> AddressSpace<R> {
+    /// An address space without memory.
+    pub fn new(registers: R) -> Self {
+        Self {
+            bytes: Vec::new(),
+            fetched: Vec::new(),
+            banks: Vec::new(),
+            windows: Vec::new(),
+            pages: vec![NONE; PAGES],
+            epoch: 0,
+            registers,
+        }
+    }
+
+    /// Adds `len` bytes of memory, all 0, which no window shows yet.
+    pub fn add_bank(&mut self, len: u32) -> Bank {
+        // A granule belongs to one bank, so that two banks do not look like one another's code.
+        let start = self.bytes.len().next_multiple_of(1 << GRANULE_BITS);
+        self.bytes.resize(start + len as usize, 0);
+        self.fetched
+            .resize((self.bytes.len() >> GRANULE_BITS) + 1, false);
+        self.banks.push((start, len));
+        Bank(self.banks.len() - 1)
+    }
+
+    /// Shows `len` bytes of a bank, from `offset` on, at the address `start`.
+    pub fn add_window(
+        &mut self,
+        start: u32,
+        len: u32,
+        bank: Bank,
+        offset: u32,
+        access: Access,
+    ) -> Result<(), MapError> {
+        let fits = |end: Option<u32>, limit: u32| end.is_some_and(|end| end <= limit);
+        let bank = self.banks.get(bank.0).copied();
+        let Some((at, _)) = bank.filter(|(_, size)| {
+            len > 0 && fits(offset.checked_add(len), *size) && start.checked_add(len - 1).is_some()
+        }) else {
+            return Err(MapError::DoesNotFit { start, len });
+        };
+        let last = start + (len - 1);
+        let overlaps = |w: &&Window| start <= w.start + (w.len - 1) && w.start <= last;
+        if let Some(other) = self.windows.iter().find(overlaps) {
+            return Err(MapError::Overlap {
+                start,
+                other: other.start,
+            });
+        }
+        let number = u8::try_from(self.windows.len() + 1).unwrap_or(SEVERAL);
+        if number == SEVERAL {
+            return Err(MapError::TooMany);
+        }
+        self.windows.push(Window {
+            start,
+            len,
+            at: at + offset as usize,
+            access,
+        });
+        for page in start >> PAGE_BITS..=last >> PAGE_BITS {
+            let entry = &mut self.pages[page as usize];
+            *entry = if *entry == NONE { number } else { SEVERAL };
+        }
+        Ok(())
+    }
+
+    /// Copies memory out, as a debugger would: no registers, and nothing if not all of it is memory.
+    pub fn peek(&self, address: u32, into: &mut [u8]) -> Result<(), Fault> {
+        for (offset, byte) in (0..).zip(into) {
+            let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
+            *byte = self.bytes[self.find(at, 1).ok_or(Fault::Unmapped)?.0];
+        }
+        Ok(())
+    }
+
+    /// Puts bytes into memory, read-only memory too, as a loader of images does. At the first
+    /// address that is not memory it stops.
+    pub fn poke(&mut self, address: u32, bytes: &[u8]) -> Result<(), Fault> {
+        for (offset, byte) in (0..).zip(bytes) {
+            let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
+            let (index, _) = self.find(at, 1).ok_or(Fault::Unmapped)?;
+            self.bytes[index] = *byte;
+            self.written(index, 1);
+        }
+        Ok(())
+    }
+
+    /// Where `len` bytes at an address are, if one window shows them all.
+    #[inline]
+    fn find(&self, address: u32, len: u32) -> Option<(usize, Access)> {
+        let inside = |w: &Window| {
+            let offset = address.wrapping_sub(w.start);
+            let room = offset < w.len && w.len - offset >= len;
+            room.then(|| (w.at + offset as usize, w.access))
+        };
+        match self.pages[(address >> PAGE_BITS) as usize] {
+            NONE => None,
+            SEVERAL => self.windows.iter().find_map(inside),
+            number => self.windows.get(usize::from(number) - 1).and_then(inside),
+        }
+    }
+
+    #[inline]
+    fn written(&mut self, index: usize, len: usize) {
+        let (first, last) = (index >> GRANULE_BITS, (index + len - 1) >> GRANULE_BITS);
+        if self.fetched[first] || self.fetched[last] {
+            self.fetched[first] = false;
+            self.fetched[last] = false;
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+    }
+}
+
+impl<R: Registers> AddressSpace<R> {
+    #[inline]
+    fn load<const N: usize>(&mut self, address: u32, width: Width) -> Result<u32, Fault> {
+        let Some((index, access)) = self.find(address, N as u32) else {
+            return self.load_elsewhere(address, width);
+        };
+        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
+            return Err(Fault::WordOnly);
+        }
+        let mut word = [0; 4];
+        word[..N].copy_from_slice(&self.bytes[index..index + N]);
+        Ok(u32::from_le_bytes(word))
+    }
+
+    /// Registers, and misaligned words that begin in one window and end in the next.
+    #[cold]
+    fn load_elsewhere(&mut self, address: u32, width: Width) -> Result<u32, Fault> {
+        if width == Width::Byte || self.find(address, 1).is_none() {
+            return self.registers.read(address, width);
+        }
+        let mut word = 0;
+        for offset in 0..width.bytes() {
+            let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
+            word |= u32::from(self.load8(at)?) << (8 * offset);
+        }
+        Ok(word)
+    }
+
+    #[inline]
+    fn store<const N: usize>(
+        &mut self,
+        address: u32,
+        width: Width,
+        value: u32,
+    ) -> Result<(), Fault> {
+        let Some((index, access)) = self.find(address, N as u32) else {
+            return self.store_elsewhere(address, width, value);
+        };
+        if !access.writes() {
+            return Err(Fault::ReadOnly);
+        }
+        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
+            return Err(Fault::WordOnly);
+        }
+        self.bytes[index..index + N].copy_from_slice(&value.to_le_bytes()[..N]);
+        self.written(index, N);
+        Ok(())
+    }
+
+    #[cold]
+    fn store_elsewhere(&mut self, address: u32, width: Width, value: u32) -> Result<(), Fault> {
+        if width == Width::Byte || self.find(address, 1).is_none() {
+            return self.registers.write(address, width, value);
+        }
+        for (offset, byte) in (0..width.bytes()).zip(value.to_le_bytes()) {
+            let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
+            self.store8(at, byte)?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Registers> Bus for AddressSpace<R> {
+    #[inline]
+    fn load8(&mut self, address: u32) -> Result<u8, Fault> {
+        self.load::<1>(address, Width::Byte)
+            .map(|value| value as u8)
+    }
+
+    #[inline]
+    fn load16(&mut self, address: u32) -> Result<u16, Fault> {
+        self.load::<2>(address, Width::Half)
+            .map(|value| value as u16)
+    }
+
+    #[inline]
+    fn load32(&mut self, address: u32) -> Result<u32, Fault> {
+        self.load::<4>(address, Width::Word)
+    }
+
+    #[inline]
+    fn store8(&mut self, address: u32, value: u8) -> Result<(), Fault> {
+        self.store::<1>(address, Width::Byte, value.into())
+    }
+
+    #[inline]
+    fn store16(&mut self, address: u32, value: u16) -> Result<(), Fault> {
+        self.store::<2>(address, Width::Half, value.into())
+    }
+
+    #[inline]
+    fn store32(&mut self, address: u32, value: u32) -> Result<(), Fault> {
+        self.store::<4>(address, Width::Word, value)
+    }
+
+    fn fetch(&mut self, address: u32) -> Result<u8, Fault> {
+        let (index, access) = self.find(address, 1).ok_or(Fault::Unmapped)?;
+        if !access.executes() {
+            return Err(Fault::NotExecutable);
+        }
+        self.fetched[index >> GRANULE_BITS] = true;
+        Ok(self.bytes[index])
+    }
+
+    #[inline]
+    fn code_epoch(&self) -> u32 {
+        self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No registers at all.
+    struct Nothing;
+
+    impl Registers for Nothing {
+        fn read(&mut self, _: u32, _: Width) -> Result<u32, Fault> {
+            Err(Fault::Unmapped)
+        }
+        fn write(&mut self, _: u32, _: Width, _: u32) -> Result<(), Fault> {
+            Err(Fault::Unmapped)
+        }
+    }
+
+    #[test]
+    fn a_store_through_the_data_window_tells_of_code_fetched_through_the_other() {
+        let mut space = AddressSpace::new(Nothing);
+        let ram = space.add_bank(0x2000);
+        space
+            .add_window(0x4037_C000, 0x2000, ram, 0, Access::Ram)
+            .unwrap();
+        space
+            .add_window(0x3FC8_0000, 0x2000, ram, 0, Access::Data)
+            .unwrap();
+        space.store32(0x3FC8_0100, 0x1234_5678).unwrap();
+        let before = space.code_epoch();
+        assert_eq!(space.fetch(0x4037_C100), Ok(0x78));
+        space.store8(0x3FC8_0200, 1).unwrap();
+        assert_eq!(space.code_epoch(), before);
+        space.store8(0x3FC8_0100, 1).unwrap();
+        assert_ne!(space.code_epoch(), before);
+        assert_eq!(space.fetch(0x3FC8_0100), Err(Fault::NotExecutable));
+    }
+
+    #[test]
+    fn read_only_and_word_only_memory_refuse_what_they_cannot_do() {
+        let mut space = AddressSpace::new(Nothing);
+        let ram = space.add_bank(0x100);
+        let rom = space.add_bank(0x100);
+        space
+            .add_window(0x1000, 0x100, ram, 0, Access::WordOnly)
+            .unwrap();
+        space
+            .add_window(0x1100, 0x100, rom, 0, Access::Rom)
+            .unwrap();
+        space.poke(0x1100, &[1, 2, 3, 4]).unwrap();
+        assert_eq!(space.load32(0x1100), Ok(0x0403_0201));
+        assert_eq!(space.store32(0x1100, 0), Err(Fault::ReadOnly));
+        assert_eq!(space.load8(0x1000), Err(Fault::WordOnly));
+        assert_eq!(space.store32(0x1001, 0), Err(Fault::WordOnly));
+        assert_eq!(space.store32(0x1000, 5), Ok(()));
+        assert_eq!(space.load32(0x1200), Err(Fault::Unmapped));
+    }
+
+    #[test]
+    fn a_misaligned_word_may_cross_from_one_window_to_the_next() {
+        let mut space = AddressSpace::new(Nothing);
+        let (one, two) = (space.add_bank(0x10), space.add_bank(0x10));
+        space.add_window(0x1000, 0x10, one, 0, Access::Ram).unwrap();
+        space.add_window(0x1010, 0x10, two, 0, Access::Ram).unwrap();
+        space.store32(0x100E, 0xA1B2_C3D4).unwrap();
+        assert_eq!(space.load32(0x100E), Ok(0xA1B2_C3D4));
+        assert_eq!(space.load16(0x1010), Ok(0xA1B2));
+        assert_eq!(space.load32(0x101E), Err(Fault::Unmapped));
+        assert_eq!(space.load32(u32::MAX), Err(Fault::Unmapped));
+    }
+
+    #[test]
+    fn windows_that_overlap_or_do_not_fit_are_refused() {
+        let mut space = AddressSpace::new(Nothing);
+        let ram = space.add_bank(0x100);
+        space
+            .add_window(0xFFFF_FF00, 0x100, ram, 0, Access::Ram)
+            .unwrap();
+        let overlap = space.add_window(0xFFFF_FFFC, 4, ram, 0, Access::Ram);
+        assert!(matches!(overlap, Err(MapError::Overlap { .. })));
+        for (start, len, offset) in [(0, 0x101, 0), (0, 0, 0), (0, 1, 0x100), (u32::MAX, 2, 0)] {
+            let result = space.add_window(start, len, ram, offset, Access::Ram);
+            assert!(matches!(result, Err(MapError::DoesNotFit { .. })));
+        }
+    }
+}
