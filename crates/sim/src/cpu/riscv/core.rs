@@ -157,11 +157,11 @@ impl Riscv {
         });
     }
 
-    fn enabled_interrupts(&self) -> u32 {
+    fn enabled_interrupts(&self) -> u64 {
         let mask = if self.options.mie {
-            self.csrs.held(number::MIE)
+            self.csrs.held(number::MIE).into()
         } else {
-            u32::MAX
+            u64::MAX
         };
         self.csrs.pending & mask
     }
