@@ -4,6 +4,7 @@ mod bus;
 mod memory;
 pub mod riscv;
 mod run;
+pub mod xtensa;
 
 pub use bus::{Bus, Fault, Width};
 pub use memory::{Access, AddressSpace, Bank, MapError, Registers};
