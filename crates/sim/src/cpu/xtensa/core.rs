@@ -447,7 +447,9 @@ impl Core {
     #[cold]
     pub(super) fn overflow(&mut self, quad: u8) {
         let owb = self.window_base();
-        let ahead = (1..=i32::from(quad)).find(|&n| self.frame_at(n)).unwrap_or(1);
+        let ahead = (1..=i32::from(quad))
+            .find(|&n| self.frame_at(n))
+            .unwrap_or(1);
         self.set_window_base(owb.wrapping_add_signed(ahead));
         let vector = if self.frame_at(1) {
             0
@@ -487,7 +489,11 @@ impl Core {
             vectors.double
         } else {
             self.epc[1] = self.pc;
-            if self.ps & ps::UM != 0 { vectors.user } else { vectors.kernel }
+            if self.ps & ps::UM != 0 {
+                vectors.user
+            } else {
+                vectors.kernel
+            }
         };
         self.exccause = cause as u32;
         if let Some(address) = address {
@@ -505,7 +511,12 @@ impl Core {
         self.epc[index] = pc;
         self.eps[index] = self.ps;
         self.ps = self.ps & !ps::INTLEVEL | u32::from(level) | ps::EXCM;
-        let offset = *self.config.vectors.level.get(index.wrapping_sub(2)).unwrap_or(&0);
+        let offset = *self
+            .config
+            .vectors
+            .level
+            .get(index.wrapping_sub(2))
+            .unwrap_or(&0);
         self.pc = self.vector(offset);
         self.window_changed();
     }

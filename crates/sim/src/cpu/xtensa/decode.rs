@@ -166,8 +166,38 @@ pub(super) struct Insn {
 pub(super) struct Second(u8);
 
 const B4CONST: [u32; 32] = [
-    u32::MAX, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256, //
-    0x8000, 0x1_0000, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256,
+    u32::MAX,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    10,
+    12,
+    16,
+    32,
+    64,
+    128,
+    256, //
+    0x8000,
+    0x1_0000,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    10,
+    12,
+    16,
+    32,
+    64,
+    128,
+    256,
 ];
 
 impl Second {
@@ -181,7 +211,11 @@ impl Second {
 /// The length of the instruction that begins with this byte. 0xE and 0xF begin instructions of
 /// cores with wider ones, which these models do not have.
 pub(super) fn length(first: u8) -> u8 {
-    if first & 0x8 != 0 && first & 0xf < 0xe { 2 } else { 3 }
+    if first & 0x8 != 0 && first & 0xf < 0xe {
+        2
+    } else {
+        3
+    }
 }
 
 /// A field as a signed number of `bits` bits.
@@ -226,7 +260,9 @@ impl Decoder<'_> {
         self.pc.wrapping_add(4).wrapping_add(signed(self.imm8(), 8))
     }
     fn branch12(&self) -> u32 {
-        self.pc.wrapping_add(4).wrapping_add(signed(self.bits(12, 12), 12))
+        self.pc
+            .wrapping_add(4)
+            .wrapping_add(signed(self.bits(12, 12), 12))
     }
 
     /// An instruction whose named registers are those in `used`, a mask of 1 (t), 2 (s), 4 (r).
@@ -409,9 +445,10 @@ impl Decoder<'_> {
             0x4 if self.t() & 0xe == 0 => self.none(Op::Ssai, self.s() | (self.t() & 1) << 4),
             0x6 => self.with(self.config.windowed, self.st(Op::Rer, 0)),
             0x7 => self.with(self.config.windowed, self.st(Op::Wer, 0)),
-            0x8 if self.s() == 0 => {
-                self.with(self.config.windowed, self.none(Op::Rotw, signed(self.t(), 4)))
-            }
+            0x8 if self.s() == 0 => self.with(
+                self.config.windowed,
+                self.none(Op::Rotw, signed(self.t(), 4)),
+            ),
             0xe => self.st(Op::Nsa, 0),
             0xf => self.st(Op::Nsau, 0),
             _ => self.illegal(),
@@ -590,12 +627,19 @@ impl Decoder<'_> {
         if t & 8 == 0 {
             // MOVI.N has its result in s, where MOVI has it in t; its range is -32 to 95.
             let value = (t & 7) << 4 | self.r();
-            let value = if value >= 96 { value.wrapping_sub(128) } else { value };
+            let value = if value >= 96 {
+                value.wrapping_sub(128)
+            } else {
+                value
+            };
             let mut insn = self.only_s(Op::Movi, value);
             insn.t = insn.s;
             return insn;
         }
-        let target = self.pc.wrapping_add(4).wrapping_add((t & 3) << 4 | self.r());
+        let target = self
+            .pc
+            .wrapping_add(4)
+            .wrapping_add((t & 3) << 4 | self.r());
         self.only_s(if t & 4 == 0 { Op::Beqz } else { Op::Bnez }, target)
     }
 

@@ -30,11 +30,7 @@ fn sign_extend(value: u32, sign: u32) -> u32 {
 impl Core {
     /// Executes one instruction that has passed the window check. The result is the next address.
     #[inline(always)]
-    pub(super) fn execute<B: Bus>(
-        &mut self,
-        bus: &mut B,
-        insn: Insn,
-    ) -> Result<u32, Interruption> {
+    pub(super) fn execute<B: Bus>(&mut self, bus: &mut B, insn: Insn) -> Result<u32, Interruption> {
         let pc = self.pc;
         let (r, s, t, imm) = (insn.r, insn.s, insn.t, insn.imm);
         macro_rules! to {
@@ -150,12 +146,15 @@ impl Core {
                 if d == 0 {
                     return Err(Cause::IntegerDivideByZero.into());
                 }
-                to!(r, match insn.op {
-                    Op::Quou => n / d,
-                    Op::Quos => (n as i32).wrapping_div(d as i32) as u32,
-                    Op::Remu => n % d,
-                    _ => (n as i32).wrapping_rem(d as i32) as u32,
-                });
+                to!(
+                    r,
+                    match insn.op {
+                        Op::Quou => n / d,
+                        Op::Quos => (n as i32).wrapping_div(d as i32) as u32,
+                        Op::Remu => n % d,
+                        _ => (n as i32).wrapping_rem(d as i32) as u32,
+                    }
+                );
             }
             Op::Moveqz => {
                 if self.get(t) == 0 {
@@ -216,7 +215,10 @@ impl Core {
             Op::S32c1i => {
                 let address = self.get(s).wrapping_add(imm);
                 if address & 3 != 0 {
-                    return Err(Interruption::General(Cause::LoadStoreAlignment, Some(address)));
+                    return Err(Interruption::General(
+                        Cause::LoadStoreAlignment,
+                        Some(address),
+                    ));
                 }
                 let old = self.load32(bus, address)?;
                 if old == self.scompare1 {
@@ -436,7 +438,10 @@ impl Core {
     #[inline(always)]
     fn aligned(&self, address: u32, width: u32) -> Result<(), Interruption> {
         if address & (width - 1) != 0 && self.config.misaligned == Misaligned::Raises {
-            return Err(Interruption::General(Cause::LoadStoreAlignment, Some(address)));
+            return Err(Interruption::General(
+                Cause::LoadStoreAlignment,
+                Some(address),
+            ));
         }
         Ok(())
     }
