@@ -175,6 +175,12 @@ pub struct Core {
     generation: u32,
     epoch: u32,
     traps: BTreeSet<u32>,
+    /// The break point at which the last run ended.
+    pub(super) stopped_at: Option<u32>,
+    pub(super) stop_on_exceptions: bool,
+    /// How far the last call's callee turns the window, in quarters: 0 of `CALL0`. `PS.CALLINC`
+    /// does not tell, since `CALL0` leaves it alone.
+    pub(super) called: u8,
 }
 
 impl Core {
@@ -221,6 +227,9 @@ impl Core {
             generation: 1,
             epoch: 0,
             traps: BTreeSet::new(),
+            stopped_at: None,
+            stop_on_exceptions: false,
+            called: 0,
         };
         core.window_changed();
         core
@@ -254,6 +263,19 @@ impl Core {
         if self.traps.insert(address) {
             self.forget_code();
         }
+    }
+
+    /// Takes back what [`Core::trap_at`] asked for.
+    pub fn remove_trap(&mut self, address: u32) {
+        if self.traps.remove(&address) {
+            self.forget_code();
+        }
+    }
+
+    /// Whether runs on the shared terms ([`crate::cpu::Cpu::run`]) end when an exception is taken.
+    /// At first they do not. [`Core::run`] always does.
+    pub fn set_stop_on_exceptions(&mut self, stop: bool) {
+        self.stop_on_exceptions = stop;
     }
 
     /// The address of the next instruction.

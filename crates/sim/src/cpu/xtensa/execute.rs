@@ -263,11 +263,13 @@ impl Core {
             Op::Bf => branch!(!bit!(s)),
             Op::Bt => branch!(bit!(s)),
             Op::Call0 => {
+                self.called = 0;
                 self.set(0, next);
                 return Ok(imm);
             }
             Op::Callx0 => {
                 let target = self.get(s);
+                self.called = 0;
                 self.set(0, next);
                 return Ok(target);
             }
@@ -399,6 +401,7 @@ impl Core {
     /// expects them.
     #[inline(always)]
     fn call(&mut self, n: u8, next: u32) {
+        self.called = n;
         self.ps = self.ps & !ps::CALLINC | u32::from(n) << ps::CALLINC_SHIFT;
         self.set(n << 2, u32::from(n) << 30 | next & 0x3fff_ffff);
     }

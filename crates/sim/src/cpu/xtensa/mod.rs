@@ -16,6 +16,7 @@ mod core;
 mod decode;
 mod execute;
 mod interrupt;
+mod shared;
 mod special;
 #[cfg(test)]
 mod tests;

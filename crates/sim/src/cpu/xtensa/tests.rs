@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::core::ps;
 use super::decode::{Op, decode, length};
 use super::{Cause, Config, Core, Exception, Stop};
-use crate::cpu::{Bus, Fault};
+use crate::cpu::{self, Bus, Fault};
 
 const RAM: u32 = 0x4008_0000;
 const CODE: u32 = RAM + 0x400;
@@ -594,6 +594,63 @@ fn every_instruction_word_decodes_to_what_its_core_has() {
             }
         }
     }
+}
+
+#[test]
+fn a_function_is_answered_natively_whichever_way_it_was_called() {
+    let rom = CODE + 0x800;
+    for (n, config) in [
+        (0, Config::LX106),
+        (0, Config::ESP32),
+        (1, Config::ESP32),
+        (2, Config::ESP32),
+    ] {
+        let mut ram = Ram::new();
+        ram.program(CODE, &[call(n, CODE, rom), movi(5, 3)]);
+        let mut core = core(config);
+        cpu::Cpu::add_breakpoint(&mut core, rom);
+        cpu::Cpu::set_register(&mut core, 4 * n as u8 + 3, 77);
+        let ran = cpu::Cpu::run(&mut core, &mut ram, 10);
+        assert_eq!(
+            ran,
+            cpu::Ran {
+                steps: 1,
+                stop: cpu::Stop::Breakpoint
+            }
+        );
+        assert_eq!(cpu::Cpu::argument(&core, 1), 77);
+        cpu::Cpu::return_with(&mut core, 0x2_0000_0001);
+        assert_eq!(core.pc(), CODE + 3);
+        assert_eq!(
+            (
+                core.register(4 * n as u8 + 2),
+                core.register(4 * n as u8 + 3)
+            ),
+            (1, 2)
+        );
+    }
+}
+
+#[test]
+fn a_breakpoint_is_passed_by_running_again_and_holds_the_next_time() {
+    let mut ram = Ram::new();
+    ram.program(CODE, &[addi(4, 4, 1), 0x6 | (u32::MAX - 6) << 6]); // j back
+    let mut core = core(Config::ESP32);
+    cpu::Cpu::add_breakpoint(&mut core, CODE);
+    for times in 0..3 {
+        let stop = cpu::Cpu::run(&mut core, &mut ram, 10).stop;
+        assert_eq!((stop, core.register(4)), (cpu::Stop::Breakpoint, times));
+    }
+}
+
+#[test]
+fn a_core_without_handlers_locks_up_and_says_what_it_could_not_fetch() {
+    let mut core = Core::new(Config::ESP32);
+    let ran = cpu::Cpu::run(&mut core, &mut Ram::new(), 100);
+    let cpu::Stop::LockedUp(exception) = ran.stop else {
+        panic!("{ran:?}");
+    };
+    assert_eq!((exception.cause, exception.pc), (20, 0x4000_03c0));
 }
 
 proptest! {
