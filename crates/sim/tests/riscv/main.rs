@@ -302,6 +302,33 @@ fn store_conditional_needs_its_reservation() {
 }
 
 #[test]
+fn a_misaligned_atomic_traps_even_where_other_accesses_work() {
+    for (word, cause) in [(amo(2, 1, A, 0), 4), (amo(3, 1, A, B), 6), (amo(0, 1, A, B), 6)] {
+        let mut board = careful(Options::default(), &[word]);
+        board.cpu.set_register(A as u8, DATA + 2);
+        let exception = Exception { cause, pc: RAM, value: DATA + 2 };
+        assert_eq!(board.run(1), Stop::Exception(exception));
+    }
+}
+
+#[test]
+fn atomics_give_the_old_value_and_keep_the_new_one() {
+    let cases = [(1, 5), (0, 2), (4, 0xFFFF_FFF8), (12, 5), (8, 0xFFFF_FFFD)];
+    let ordered = [(16, 0xFFFF_FFFD), (20, 5), (24, 5), (28, 0xFFFF_FFFD)];
+    for (function, new) in cases.into_iter().chain(ordered) {
+        let mut board = Board::new(Options::default(), &bytes(&[amo(function, 1, A, B)]));
+        board.space.poke(DATA, &(-3_i32).to_le_bytes()).unwrap();
+        board.cpu.set_register(A as u8, DATA);
+        board.cpu.set_register(B as u8, 5);
+        board.run(1);
+        let mut memory = [0; 4];
+        board.space.peek(DATA, &mut memory).unwrap();
+        assert_eq!(board.cpu.register(1), (-3_i32) as u32);
+        assert_eq!(u32::from_le_bytes(memory), new, "function {function}");
+    }
+}
+
+#[test]
 fn a_cpu_without_the_a_extension_has_no_atomics() {
     let options = Options {
         atomics: false,
