@@ -41,10 +41,6 @@ pub fn addi(rd: u32, rs1: u32, imm: i32) -> u32 {
     i(0x13, 0, rd, rs1, imm)
 }
 
-pub fn lw(rd: u32, rs1: u32, imm: i32) -> u32 {
-    i(0x03, 2, rd, rs1, imm)
-}
-
 pub fn sw(rs2: u32, rs1: u32, imm: i32) -> u32 {
     s(2, rs1, rs2, imm)
 }
@@ -75,8 +71,6 @@ pub fn amo(funct5: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
 pub const ECALL: u32 = 0x73;
 pub const EBREAK: u32 = 0x10_0073;
 pub const MRET: u32 = 0x3020_0073;
-pub const WFI: u32 = 0x1050_0073;
-pub const FENCE_I: u32 = 0x100F;
 
 /// A UART that always has room, and a register that ends the run.
 #[derive(Debug, Default)]
@@ -128,11 +122,4 @@ impl Board {
 
 pub fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}
-
-/// A board that has executed these words, and nothing after them.
-pub fn executed(words: &[u32]) -> Board {
-    let mut board = Board::new(Options::default(), &bytes(words));
-    assert_eq!(board.run(words.len() as u64), Stop::Budget);
-    board
 }
