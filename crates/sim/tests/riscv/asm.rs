@@ -108,8 +108,10 @@ impl Board {
     pub fn new(options: Options, code: &[u8]) -> Self {
         let mut space = AddressSpace::new(Virt::default());
         let ram = space.add_bank(RAM_LEN);
-        space.add_window(RAM, RAM_LEN, ram, 0, Access::Ram).unwrap();
-        space.poke(RAM, code).unwrap();
+        space
+            .add_window(RAM, RAM_LEN, ram, 0, Access::Ram)
+            .expect("it fits");
+        space.poke(RAM, code).expect("the code fits");
         let mut cpu = Riscv::new(options);
         cpu.set_pc(RAM);
         Self { cpu, space }

@@ -49,7 +49,10 @@ fn careful(options: Options, words: &[u32]) -> Board {
         ..options
     };
     let mut board = Board::new(options, &bytes(words));
-    board.space.poke(HANDLER, &bytes(&[MRET])).unwrap();
+    board
+        .space
+        .poke(HANDLER, &bytes(&[MRET]))
+        .expect("the handler is in RAM");
     board.cpu.set_csr(MTVEC, HANDLER);
     board
 }
