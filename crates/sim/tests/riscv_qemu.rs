@@ -307,7 +307,7 @@ fn elf(code: &[u8]) -> Vec<u8> {
 
 fn theirs(qemu: &OsStr, code: &[u8]) -> Vec<u8> {
     let path = env::temp_dir().join(format!("guru-riscv-{}.elf", std::process::id()));
-    std::fs::write(&path, elf(code)).unwrap();
+    std::fs::write(&path, elf(code)).expect("a temporary file");
     let mut command = Command::new(qemu);
     command.args([
         "-machine", "virt", "-bios", "none", "-m", "32M", "-display", "none",
@@ -323,8 +323,8 @@ fn theirs(qemu: &OsStr, code: &[u8]) -> Vec<u8> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .unwrap();
-    std::fs::remove_file(&path).unwrap();
+        .expect("QEMU runs");
+    std::fs::remove_file(&path).expect("it was written");
     output.stdout
 }
 
