@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::elf::Program;
-use crate::{Result, film, image};
+use crate::{Result, film, image, report};
 
 /// The chips of the example, and the compiler that build.sh calls for each.
 const CHIPS: [(&str, &str); 2] = [
@@ -89,9 +89,4 @@ fn is_installed(compiler: &str) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "a program that reports to a person")]
-fn report(line: &str) {
-    println!("{line}");
 }

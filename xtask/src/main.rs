@@ -9,6 +9,7 @@ mod film;
 mod image;
 #[cfg(test)]
 mod platform;
+mod stub;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ usage: cargo xtask TASK
   examples [--check]   compile examples/hello and write its flash images;
                        --check: compare them with those in the repository instead
   chips [--check]      write docs/chips.md from the data in chips/; --check: compare instead
+  stub [--check]       compile stub/ for every chip and write stub/blobs; --check: compare instead
+  stub --test          test the parts of the stub that need no chip, with this machine's compiler
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
 ";
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
         ["examples", "--check"] => examples::run(examples::Mode::Check),
         ["chips"] => chips::run(chips::Mode::Write),
         ["chips", "--check"] => chips::run(chips::Mode::Check),
+        ["stub"] => stub::run(stub::Mode::Write),
+        ["stub", "--check"] => stub::run(stub::Mode::Check),
+        ["stub", "--test"] => stub::test::run(),
         ["dist"] => dist::run(None),
         ["dist", target] => dist::run(Some(target)),
         ["bench"] => bench::run_all(),
@@ -50,4 +56,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a program that reports to a person")]
+fn report(line: &str) {
+    println!("{line}");
 }

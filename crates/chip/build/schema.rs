@@ -33,6 +33,9 @@ pub struct Chip {
     pub memory: Memory,
     #[serde(default)]
     pub named_bits: BTreeMap<String, Runs>,
+    /// Read and checked by `cargo xtask stub`, which alone needs it.
+    #[serde(default, rename = "stub")]
+    pub _stub: serde::de::IgnoredAny,
     /// From a file of their own.
     #[serde(skip)]
     pub fuses: Option<Fuses>,

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "commands.h"
+#include "errors.h"
+#include "flash.h"
+#include "host.h"
+#include "io.h"
+#include "md5.h"
+#include "mem.h"
+#include "plan.h"
+#include "port.h"
+#include "read.h"
+#include "write.h"
+
+extern uint8_t text_start[], text_end[], ram_start[], ram_end[];  // link.ld
+
+int checksum_fits(struct frame frame) {
+    uint32_t sum = 0xef;
+    for (size_t i = 24; i < frame.len; i++)
+        sum ^= frame.data[i];
+    return sum == (load32(frame.data + 4) & 0xff);
+}
+
+static void open_reply(uint8_t op, uint32_t value, size_t len) {
+    uint8_t head[8] = {1, op, (len + 2) & 0xff, (len + 2) >> 8};
+    store32(head + 4, value);
+    host_open();
+    host_send(head, sizeof head);
+}
+
+static void close_reply(uint16_t error) {
+    uint8_t status[2] = {error >> 8, error & 0xff};
+    host_send(status, sizeof status);
+    host_close();
+}
+
+void reply(uint8_t op, uint32_t value, const void *data, size_t len, uint16_t error) {
+    open_reply(op, value, len);
+    host_send(data, len);
+    close_reply(error);
+}
+
+static struct {
+    uint32_t address, left, expected;
+} mem;
+
+static int is_ours(uint32_t address, uint32_t len) {
+    return address + len < address ||
+           (address < (uintptr_t)text_end && address + len > (uintptr_t)text_start) ||
+           (address < (uintptr_t)ram_end && address + len > (uintptr_t)ram_start);
+}
+
+static uint16_t mem_begin(const uint8_t *words, size_t len) {
+    if (len != 16)
+        return BAD_LENGTH;
+    mem.left = load32(words);
+    mem.address = load32(words + 12);
+    mem.expected = 0;
+    if (mem.address % 4 || is_ours(mem.address, mem.left)) {
+        mem.left = 0;
+        return BAD_LENGTH;
+    }
+    return OK;
+}
+
+static uint16_t mem_data(struct frame frame) {
+    if (frame.len < 24 || frame.len - 24 != load32(frame.data + 8))
+        return BAD_LENGTH;
+    if (!checksum_fits(frame))
+        return BAD_CHECKSUM;
+    if (load32(frame.data + 12) + 1 == mem.expected)
+        return OK;
+    if (load32(frame.data + 12) != mem.expected)
+        return BAD_BLOCK_SIZE;
+    uint32_t len = frame.len - 24;
+    if (len > mem.left)
+        return TOO_MUCH;
+    // Instruction RAM of the Xtensa chips takes whole words only.
+    for (uint32_t i = 0; i < len; i += 4) {
+        uint8_t word[4] = {0};
+        copy(word, frame.data + 24 + i, len - i < 4 ? len - i : 4);
+        *reg(mem.address + i) = load32(word);
+    }
+    mem.address += len;
+    mem.left -= len;
+    mem.expected++;
+    return OK;
+}
+
+// Entries of address, value, mask and a delay in microseconds before the write.
+static uint16_t write_regs(const uint8_t *words, size_t len) {
+    if (len == 0 || len % 16)
+        return BAD_LENGTH;
+    for (; len; words += 16, len -= 16) {
+        uint32_t address = load32(words), value = load32(words + 4), mask = load32(words + 8);
+        wait_us(load32(words + 12));
+        if (mask != 0xffffffff)
+            value = (value & mask) | (*reg(address) & ~mask);
+        *reg(address) = value;
+    }
+    return OK;
+}
+
+static void digest_map(uint32_t offset, uint32_t size) {
+    // The length of an answer has 16 bits.
+    if (offset % SECTOR || size % SECTOR || size / SECTOR > 16000 || !flash_has(offset, size)) {
+        reply(DIGEST_MAP, 0, NULL, 0, BAD_LENGTH);
+        return;
+    }
+    open_reply(DIGEST_MAP, size / SECTOR, size / SECTOR * 4);
+    for (; size; offset += SECTOR, size -= SECTOR) {
+        uint8_t digest[16];
+        read_digest(offset, SECTOR, digest);
+        host_send(digest, 4);
+    }
+    close_reply(OK);
+}
+
+static void reset_chip(void) {
+    host_flush();
+#ifdef RESET_REGISTER
+    *reg(RESET_REGISTER) |= RESET_BIT;
+    for (;;)
+        ;
+#endif
+}
+
+void command(struct frame frame) {
+    if (frame.len < 8 || frame.data[0] != 0) {
+        slip_release();
+        return;
+    }
+    uint8_t op = frame.data[1];
+    const uint8_t *words = frame.data + 8;
+    size_t len = frame.len - 8;
+    struct answer answer = {0, OK};
+    uint8_t digest[16];
+    uint32_t a = len >= 4 ? load32(words) : 0, b = len >= 8 ? load32(words + 4) : 0;
+    uint32_t c = len >= 12 ? load32(words + 8) : 0, d = len >= 16 ? load32(words + 12) : 0;
+
+    switch (op) {
+    case FLASH_DATA:
+    case FLASH_DEFL_DATA:
+        write_data(frame);
+        return;
+    case READ_FLASH:
+        slip_release();
+        if (len != 16 || !flash_has(a, b) || c == 0 || c > SECTOR || d == 0 || d > 1024) {
+            reply(op, 0, NULL, 0, BAD_LENGTH);
+            return;
+        }
+        reply(op, 0, NULL, 0, OK);
+        read_stream(a, b, c, d);
+        return;
+    case DIGEST_MAP:
+        slip_release();
+        digest_map(a, b);
+        return;
+    case SPI_FLASH_MD5:
+        slip_release();
+        if (len < 8 || !flash_has(a, b)) {
+            reply(op, 0, NULL, 0, BAD_LENGTH);
+            return;
+        }
+        read_digest(a, b, digest);
+        reply(op, 0, digest, sizeof digest, OK);
+        return;
+    case MEM_END:
+        reply(op, 0, NULL, 0, mem.left ? TOO_LITTLE : OK);
+        slip_release();
+        if (!mem.left && a == 0 && b) {
+            host_flush();
+            ((void (*)(void))(uintptr_t)b)();
+        }
+        return;
+    case SYNC:
+        slip_release();
+        for (int i = 0; i < 8; i++)
+            reply(op, 0, NULL, 0, OK);
+        return;
+    case CHANGE_BAUDRATE:
+        reply(op, 0, NULL, 0, OK);
+        slip_release();
+        host_flush();
+        port_set_baud(a, b);
+        return;
+    case RUN_USER_CODE:
+        slip_release();
+        reset_chip();
+        return;
+    case CAPABILITIES:
+        answer.value = a & (CAN_DIGEST_MAP | CAN_SMALL_SLOTS | (FLASH_32BIT ? CAN_32BIT : 0));
+        reply(op, answer.value, NULL, 0, OK);
+        slip_start(answer.value & CAN_SMALL_SLOTS);
+        return;
+    case FLASH_BEGIN:
+    case FLASH_DEFL_BEGIN:
+        answer = write_begin(words, len, op == FLASH_DEFL_BEGIN);
+        break;
+    case FLASH_END:
+    case FLASH_DEFL_END:
+        answer = write_end(op == FLASH_DEFL_END);
+        break;
+    case MEM_BEGIN:
+        answer.error = mem_begin(words, len);
+        break;
+    case MEM_DATA:
+        answer.error = mem_data(frame);
+        answer.value = mem.expected;
+        break;
+    case WRITE_REG:
+        answer.error = write_regs(words, len);
+        break;
+    case READ_REG:
+        if (len == 4)
+            answer.value = *reg(a);
+        else
+            answer.error = BAD_LENGTH;
+        break;
+    case SPI_SET_PARAMS:
+        if (len == 24)
+            flash_set_size(b);
+        else
+            answer.error = BAD_LENGTH;
+        break;
+    case SPI_ATTACH:  // done at the start
+        break;
+    case ERASE_FLASH:
+        answer.error = flash_error(flash_erase_all());
+        break;
+    case ERASE_REGION:
+        answer.error = a % SECTOR || b % SECTOR || !flash_has(a, b) ? BAD_LENGTH : flash_error(flash_erase_range(a, a + b));
+        break;
+    default:
+        answer.error = BAD_COMMAND;
+        break;
+    }
+    reply(op, answer.value, NULL, 0, answer.error);
+    slip_release();
+    // END 0: leave the stub. What a host gets from a reset of the whole chip, it gets here too.
+    if ((op == FLASH_END || op == FLASH_DEFL_END) && !answer.error && len == 4 && a == 0)
+        reset_chip();
+}

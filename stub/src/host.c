@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "host.h"
+#include "chip.h"
+#include "port.h"
+#include "write.h"
+
+static enum port reply_port;
+
+#ifdef USB_JTAG_BASE
+#define PORTS 2
+#else
+#define PORTS 1
+#endif
+
+void host_poll(void) {
+    for (enum port port = PORT_UART; port < PORTS; port++)
+        for (int byte; !slip_is_full() && (byte = port_get(port)) >= 0;)
+            slip_take(port, byte);
+}
+
+struct frame host_wait(void) {
+    for (;;) {
+        host_poll();
+        struct frame frame = slip_frame();
+        if (frame.data) {
+            reply_port = frame.port;
+            return frame;
+        }
+        write_ahead();
+    }
+}
+
+static void send(uint8_t byte) {
+    if (byte == 0xc0 || byte == 0xdb) {
+        port_put(reply_port, 0xdb);
+        byte = byte == 0xc0 ? 0xdc : 0xdd;
+    }
+    port_put(reply_port, byte);
+    host_poll();
+}
+
+void host_open(void) { port_put(reply_port, 0xc0); }
+
+void host_send(const void *data, size_t len) {
+    for (const uint8_t *bytes = data; len--;)
+        send(*bytes++);
+}
+
+void host_close(void) {
+    port_put(reply_port, 0xc0);
+    if (reply_port == PORT_USB_JTAG)
+        port_flush(reply_port);
+}
+
+void host_greet(void) {
+    for (reply_port = PORT_UART; reply_port < PORTS; reply_port++) {
+        host_open();
+        host_send("OHAI", 4);
+        host_close();
+    }
+    reply_port = PORT_UART;
+}
+
+void host_flush(void) { port_flush(reply_port); }

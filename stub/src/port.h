@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Bytes from and to the host: UART0, and where the chip has it USB-Serial/JTAG.
+#pragma once
+#include <stdint.h>
+
+enum port { PORT_UART, PORT_USB_JTAG };
+
+// The next byte from this port, or -1 when none is there.
+int port_get(enum port port);
+// Waits for room. On USB-Serial/JTAG a host that does not read makes it give up.
+void port_put(enum port port, uint8_t byte);
+// Sends what is still held back; for the UART, waits until the last bit has left.
+void port_flush(enum port port);
+// The new rate follows from the divider in use and the rate that goes with it, so that neither the
+// crystal nor the clock source need be known, and a divider that the ROM measured stays measured.
+void port_set_baud(uint32_t baud, uint32_t old);

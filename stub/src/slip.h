@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// SLIP (RFC 1055): frames from bytes, held in slots until they are asked for.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define SLOT_MEMORY 33280u  // two of 16 KB and 256 bytes, or eight of 4160 bytes
+#define SLOTS_MAX 8u
+
+struct frame {
+    const uint8_t *data;
+    size_t len;
+    unsigned port;
+};
+
+// Two large slots as the base protocol needs them, or eight small ones. Forgets what was received.
+void slip_start(int small);
+// Takes one byte that came in on a port. Returns 1 when no slot is free for more.
+int slip_take(unsigned port, uint8_t byte);
+int slip_is_full(void);
+// The oldest frame, until slip_release; `data` is NULL when there is none.
+struct frame slip_frame(void);
+void slip_release(void);

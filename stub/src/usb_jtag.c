@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#include "usb_jtag.h"
+#include "io.h"
+
+#ifdef USB_JTAG_BASE
+
+#define EP1 (USB_JTAG_BASE + 0)
+#define EP1_CONF (USB_JTAG_BASE + 4)
+#define WR_DONE 1u
+#define IN_FREE 2u
+#define OUT_AVAILABLE 4u
+// A host polls every millisecond or so; one that has not for this long does not read.
+#define PATIENCE 400000u
+
+int usb_jtag_get(void) { return *reg(EP1_CONF) & OUT_AVAILABLE ? (int)(*reg(EP1) & 0xff) : -1; }
+
+void usb_jtag_put(uint8_t byte) {
+    for (uint32_t turns = PATIENCE; !(*reg(EP1_CONF) & IN_FREE); turns--)
+        if (turns == 0)
+            return;
+    *reg(EP1) = byte;
+}
+
+void usb_jtag_flush(void) { *reg(EP1_CONF) = WR_DONE; }
+
+#else
+
+int usb_jtag_get(void) { return -1; }
+void usb_jtag_put(uint8_t byte) { (void)byte; }
+void usb_jtag_flush(void) {}
+
+#endif

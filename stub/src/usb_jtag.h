@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The USB-Serial/JTAG controller; nothing where the chip has none.
+#pragma once
+#include <stdint.h>
+
+int usb_jtag_get(void);
+void usb_jtag_put(uint8_t byte);
+void usb_jtag_flush(void);

@@ -1,0 +1,82 @@
+//! `cargo xtask stub --test`: the parts of the stub that touch no register, compiled for this
+//! machine. The inflater gets streams of another implementation.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
+use crate::{Result, report};
+
+/// Runs the claims of stub/tests/host.c and the inflater's.
+pub fn run() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let program = root.join("target/stub/host");
+    std::fs::create_dir_all(root.join("target/stub"))?;
+    let status = Command::new("cc")
+        .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"])
+        .args(["-fsanitize=address,undefined", "-fno-sanitize-recover", "-o"])
+        .arg(&program)
+        .arg(root.join("stub/tests/host.c"))
+        .args(["md5.c", "slip.c", "inflate.c"].map(|name| root.join("stub/src").join(name)))
+        .status()?;
+    if !status.success() || !Command::new(&program).status()?.success() {
+        return Err("the stub's own tests failed".into());
+    }
+    for data in samples() {
+        for level in [0, 1, 6, 9] {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
+            encoder.write_all(&data)?;
+            let stream = encoder.finish()?;
+            let (code, out) = inflate(&program, &stream)?;
+            if code != Some(0) || out != data {
+                return Err(format!("a stream of {} bytes gives {code:?}", data.len()).into());
+            }
+            let (code, _) = inflate(&program, stream.get(..stream.len() - 1).unwrap_or(&[]))?;
+            if code != Some(1) {
+                return Err(format!("a cut stream gives {code:?}").into());
+            }
+            let mut spoilt = stream;
+            if let Some(last) = spoilt.last_mut() {
+                *last ^= 1;
+            }
+            let (code, _) = inflate(&program, &spoilt)?;
+            if code != Some(2) {
+                return Err(format!("a wrong Adler-32 gives {code:?}").into());
+            }
+        }
+    }
+    report("the stub's tests: passed");
+    Ok(())
+}
+
+/// Nothing, one byte, runs, text with far matches, and noise around the size of the window.
+fn samples() -> Vec<Vec<u8>> {
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_le_bytes()[3]
+    })
+    .take(32769)
+    .collect();
+    vec![
+        Vec::new(),
+        vec![7],
+        vec![0; 100_000],
+        (0..50_000_u32).flat_map(|i| (i * i / 7).to_string().into_bytes()).collect(),
+        noise.get(..32768).unwrap_or(&noise).to_vec(),
+        [&noise[..], &noise[..]].concat(),
+    ]
+}
+
+fn inflate(program: &Path, stream: &[u8]) -> Result<(Option<i32>, Vec<u8>)> {
+    let input = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/stub/stream");
+    std::fs::write(&input, stream)?;
+    let output = Command::new(program)
+        .arg("inflate")
+        .stdin(Stdio::from(std::fs::File::open(input)?))
+        .output()?;
+    Ok((output.status.code(), output.stdout))
+}
