@@ -40,7 +40,7 @@ void read_stream(uint32_t address, uint32_t len, uint32_t packet, uint32_t windo
     uint32_t sent = 0, acked = 0;
     md5_start(&md5);
     while (acked < len) {
-        if (take_acks(&acked))
+        if (take_acks(&acked) || acked > sent)
             return;
         if (sent == len || sent - acked >= packet * window)
             continue;

@@ -21,7 +21,7 @@ static void uart_put(uint8_t byte) {
 static void uart_flush(void) {
     while (*reg(UART_STATUS) >> 16 & 0xff)
         ;
-    wait_us(1200);  // the byte in the shift register, down to 9600 baud
+    wait_us(200);  // the byte in the shift register, down to 57600 baud
 }
 
 void port_set_baud(uint32_t baud, uint32_t old) {

@@ -85,7 +85,7 @@ static int accept(struct frame frame) {
         error = OK;
     else if (number != s.expected)
         error = BAD_BLOCK_SIZE;
-    else if (s.compressed ? s.inflated : len > s.left)
+    else if (s.compressed ? s.inflated : s.left == 0)
         error = s.error = TOO_MUCH;
     else
         due = 1;
@@ -142,8 +142,11 @@ void write_data(struct frame frame) {
         inflate_stream();
         return;
     }
-    if (due)
-        write(frame.data + 24, load32(frame.data + 8));
+    if (due) {
+        // Hosts fill the last raw block up.
+        uint32_t len = load32(frame.data + 8);
+        write(frame.data + 24, len < s.left ? len : s.left);
+    }
     slip_release();
 }
 

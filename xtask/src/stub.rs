@@ -53,10 +53,7 @@ pub fn run(mode: Mode) -> Result<()> {
             let (bin, text) = (blob.bytes(), blob.description(&stub.blob));
             let files = [
                 (blobs.join(format!("{}.bin", stub.blob)), bin.clone()),
-                (
-                    blobs.join(format!("{}.toml", stub.blob)),
-                    text.into_bytes(),
-                ),
+                (blobs.join(format!("{}.toml", stub.blob)), text.into_bytes()),
             ];
             for (path, bytes) in files {
                 match mode {
@@ -88,7 +85,11 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
     let (compiler, machine, arch): (_, &[&str], _) = if entry.is_riscv() {
         (
             "riscv64-unknown-elf-gcc",
-            &["-march=rv32imc_zicsr", "-mabi=ilp32", "-msmall-data-limit=0"],
+            &[
+                "-march=rv32imc_zicsr",
+                "-mabi=ilp32",
+                "-msmall-data-limit=0",
+            ],
             "riscv",
         )
     } else {
@@ -104,8 +105,18 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
     command
         .args(machine)
         .args(["-std=c11", "-Os", "-Wall", "-Wextra", "-Werror"])
-        .args(["-ffreestanding", "-fno-builtin", "-fno-tree-loop-distribute-patterns"])
-        .args(["-ffunction-sections", "-fdata-sections", "-fno-ident", "-flto", "-frandom-seed=0",])
+        .args([
+            "-ffreestanding",
+            "-fno-builtin",
+            "-fno-tree-loop-distribute-patterns",
+        ])
+        .args([
+            "-ffunction-sections",
+            "-fdata-sections",
+            "-fno-ident",
+            "-flto",
+            "-frandom-seed=0",
+        ])
         .args(["-nostdlib", "-static", "-Wl,--gc-sections,--build-id=none"])
         .arg("-I")
         .arg(&folder)

@@ -62,7 +62,11 @@ impl Blob {
         let _ = writeln!(text, "ram = {:#010x}", self.ram_start);
         let _ = writeln!(text, "segments = [");
         for (address, bytes) in &self.program.segments {
-            let _ = writeln!(text, "  {{ address = {address:#010x}, len = {} }},", bytes.len());
+            let _ = writeln!(
+                text,
+                "  {{ address = {address:#010x}, len = {} }},",
+                bytes.len()
+            );
         }
         let _ = writeln!(text, "]");
         let _ = write!(text, "sha256 = \"");

@@ -111,7 +111,11 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for path in paths {
         let is_chip = |name: &str| name.starts_with("esp") && name.ends_with(".toml");
-        if path.file_name().and_then(|name| name.to_str()).is_some_and(is_chip) {
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(is_chip)
+        {
             let entry = toml::from_str(&fs::read_to_string(&path)?)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             entries.push(entry);

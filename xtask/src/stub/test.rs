@@ -17,7 +17,11 @@ pub fn run() -> Result<()> {
     std::fs::create_dir_all(root.join("target/stub"))?;
     let status = Command::new("cc")
         .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"])
-        .args(["-fsanitize=address,undefined", "-fno-sanitize-recover", "-o"])
+        .args([
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover",
+            "-o",
+        ])
         .arg(&program)
         .arg(root.join("stub/tests/host.c"))
         .args(["md5.c", "slip.c", "inflate.c"].map(|name| root.join("stub/src").join(name)))
@@ -65,7 +69,9 @@ fn samples() -> Vec<Vec<u8>> {
         Vec::new(),
         vec![7],
         vec![0; 100_000],
-        (0..50_000_u32).flat_map(|i| (i * i / 7).to_string().into_bytes()).collect(),
+        (0..50_000_u32)
+            .flat_map(|i| (i * i / 7).to_string().into_bytes())
+            .collect(),
         noise.get(..32768).unwrap_or(&noise).to_vec(),
         [&noise[..], &noise[..]].concat(),
     ]
