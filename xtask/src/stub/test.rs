@@ -2,7 +2,7 @@
 //! machine. The inflater gets streams of another implementation.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flate2::Compression;
@@ -10,25 +10,26 @@ use flate2::write::ZlibEncoder;
 
 use crate::{Result, report};
 
-/// Runs the claims of stub/tests/host.c and the inflater's.
+/// What of a chip's numbers the commands need, for a chip that is not one.
+const FAKE_CHIP: &str = "#pragma once\n#define FLASH_32BIT 1\n";
+
+/// Runs the claims of stub/tests/host.c and the inflater's, and the commands against a flash in
+/// memory.
 pub fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = root.join("target/stub/host");
-    std::fs::create_dir_all(root.join("target/stub"))?;
-    let status = Command::new("cc")
-        .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"])
-        .args([
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover",
-            "-o",
-        ])
-        .arg(&program)
-        .arg(root.join("stub/tests/host.c"))
-        .args(["md5.c", "slip.c", "inflate.c"].map(|name| root.join("stub/src").join(name)))
-        .status()?;
-    if !status.success() || !Command::new(&program).status()?.success() {
-        return Err("the stub's own tests failed".into());
-    }
+    std::fs::create_dir_all(root.join("target/stub/fake"))?;
+    std::fs::write(root.join("target/stub/fake/chip.h"), FAKE_CHIP)?;
+    let program = compile(&root, "host", &["md5", "slip", "inflate"])?;
+    expect(&mut Command::new(&program))?;
+    let parts = [
+        "commands", "write", "read", "host", "slip", "md5", "inflate",
+    ];
+    let chip = compile(&root, "fake_chip", &parts)?;
+    expect(
+        Command::new("python3")
+            .arg(root.join("stub/tests/drive.py"))
+            .arg(chip),
+    )?;
     for data in samples() {
         for level in [0, 1, 6, 9] {
             let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
@@ -53,6 +54,37 @@ pub fn run() -> Result<()> {
         }
     }
     report("the stub's tests: passed");
+    Ok(())
+}
+
+fn compile(root: &Path, name: &str, parts: &[&str]) -> Result<PathBuf> {
+    let program = root.join("target/stub").join(name);
+    let mut command = Command::new("cc");
+    command
+        .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"])
+        .args([
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover",
+            "-I",
+        ])
+        .arg(root.join("target/stub/fake"))
+        .arg("-o")
+        .arg(&program)
+        .arg(root.join("stub/tests").join(name).with_extension("c"));
+    for part in parts {
+        command.arg(root.join("stub/src").join(part).with_extension("c"));
+    }
+    expect(&mut command)?;
+    Ok(program)
+}
+
+fn expect(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if !status.success() {
+        return Err(format!("{command:?} failed").into());
+    }
     Ok(())
 }
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The stub's commands over standard input and output, with a NOR flash of 1 MB in memory in place of
+// the controller: programming clears bits, erasing takes whole units. For `drive.py`.
+#include "../src/commands.h"
+#include "../src/flash.h"
+#include "../src/host.h"
+#include "../src/plan.h"
+#include "../src/port.h"
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint8_t flash[1 << 20];
+static uint32_t limit;
+uint8_t text_start[1], text_end[1], ram_start[1], ram_end[1];
+
+int port_get(enum port port) {
+    struct pollfd ready = {0, POLLIN, 0};
+    uint8_t byte;
+    if (port != PORT_UART || poll(&ready, 1, 0) <= 0)
+        return -1;
+    if (read(0, &byte, 1) != 1)
+        exit(0);
+    return byte;
+}
+void port_put(enum port port, uint8_t byte) {
+    if (port == PORT_UART && write(1, &byte, 1) != 1)
+        exit(1);
+}
+void port_flush(enum port port) { (void)port; }
+void port_set_baud(uint32_t baud, uint32_t old) { (void)baud; (void)old; }
+
+void flash_set_size(uint32_t size) { limit = size; }
+int flash_has(uint32_t address, uint32_t len) {
+    uint32_t end = limit ? limit : sizeof flash;
+    return address <= end && len <= end - address;
+}
+void flash_read(uint32_t address, void *to, size_t len) { memcpy(to, flash + address, len); }
+enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len) {
+    host_poll();
+    for (size_t i = 0; i < len; i++)
+        flash[address + i] &= data[i];
+    return FLASH_OK;
+}
+enum flash_result flash_erase(uint32_t address, uint32_t unit) {
+    if (address % unit)
+        return FLASH_FAILED;
+    host_poll();
+    memset(flash + address, 0xff, unit);
+    return FLASH_OK;
+}
+enum flash_result flash_erase_range(uint32_t address, uint32_t end) {
+    for (uint32_t unit; address < end; address += unit)
+        flash_erase(address, unit = erase_unit(address, end));
+    return FLASH_OK;
+}
+enum flash_result flash_erase_all(void) { return flash_erase_range(0, sizeof flash); }
+
+int main(void) {
+    memset(flash, 0x5a, sizeof flash);
+    slip_start(0);
+    host_greet();
+    for (;;)
+        command(host_wait());
+}
