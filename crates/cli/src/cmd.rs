@@ -7,7 +7,7 @@ mod config;
 mod dump_mem;
 mod erase_flash;
 mod erase_region;
-mod flash;
+pub(crate) mod flash;
 mod flash_id;
 mod flash_status;
 mod get_security_info;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use guru_chip::{CHIPS, CertificateRules};
 use guru_link::Link;
-use guru_wire::{Command, ErrorCode, Opcode};
+use guru_wire::{Command, ErrorCode, Opcode, SecurityFlags};
 
 use crate::channel::Fault;
 use crate::{Error, Event, Observer, Session};
@@ -16,9 +16,6 @@ pub const NONCE_LEN: usize = 32;
 /// Bytes of the answer with the chip info, and how many of them count.
 const INFO_ANSWER: usize = 64;
 const INFO_LEN: usize = 32;
-
-/// Bit of GET_SECURITY_INFO's flags: the ROM knows the commands of the certificate.
-const ENABLED: u32 = 1 << 11;
 
 /// Why a chip and a secure download certificate do not come together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +224,7 @@ impl<L: Link> Session<L> {
         let field = self.certificate_rules()?.enabled;
         let known = self
             .security
-            .is_some_and(|info| info.flags.0 & ENABLED != 0);
+            .is_some_and(|info| info.flags.has(SecurityFlags::DOWNLOAD_CERTIFICATE));
         if known {
             Ok(())
         } else {

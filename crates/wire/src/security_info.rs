@@ -36,6 +36,8 @@ impl SecurityFlags {
     pub const DIS_DOWNLOAD_DCACHE: u32 = 1 << 9;
     /// The instruction cache is off while the loader runs.
     pub const DIS_DOWNLOAD_ICACHE: u32 = 1 << 10;
+    /// The ROM knows the commands of the secure download certificate.
+    pub const DOWNLOAD_CERTIFICATE: u32 = 1 << 11;
 
     /// Whether secure boot is on.
     pub fn secure_boot(self) -> bool {

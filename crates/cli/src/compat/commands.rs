@@ -21,6 +21,20 @@ const fn one(long: &'static str, short: &'static str, value: Value, env: &'stati
     }
 }
 
+const fn command(
+    name: &'static str,
+    options: &'static [Opt],
+    arguments: &'static [(&'static str, Value)],
+) -> Command {
+    Command {
+        name,
+        options,
+        arguments,
+        optional: 0,
+        many: false,
+    }
+}
+
 /// Chips that can be named.
 pub const CHIPS: [&str; 16] = [
     "auto", "esp8266", "esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c2", "esp32c6", "esp32c61",
@@ -117,216 +131,139 @@ pub const PAIRS: &str = "<address> <filename>...";
 /// Commands that there are.
 pub static COMMANDS: [Command; 23] = [
     Command {
-        name: "write-flash",
-        options: &[
-            flag("--erase-all", "-e"),
-            flag("--no-progress", "-p"),
-            flag("--encrypt", ""),
-            Opt {
-                long: "--encrypt-files",
-                short: "",
-                takes: Takes::Words(Value::Text),
-                env: "",
-            },
-            flag("--ignore-flash-enc-efuse", ""),
-            Opt {
-                long: "--diff-with",
-                short: "",
-                takes: Takes::Words(Value::FileOrSkip),
-                env: "",
-            },
-            flag("--trust-flash-content", ""),
-            flag("--skip-flashed", "-s"),
-            flag("--force", ""),
-            flag("--compress", "-z"),
-            flag("--no-compress", "-u"),
-            one("--nand-end-address", "", Value::Integer, ""),
-            SIZE,
-            MODE,
-            FREQUENCY,
-            FLASH_TYPE,
-            PINS,
-        ],
-        arguments: &[(PAIRS, Value::Text)],
-        optional: 0,
         many: true,
+        ..command(
+            "write-flash",
+            &[
+                flag("--erase-all", "-e"),
+                flag("--no-progress", "-p"),
+                flag("--encrypt", ""),
+                Opt {
+                    long: "--encrypt-files",
+                    short: "",
+                    takes: Takes::Words(Value::Text),
+                    env: "",
+                },
+                flag("--ignore-flash-enc-efuse", ""),
+                Opt {
+                    long: "--diff-with",
+                    short: "",
+                    takes: Takes::Words(Value::FileOrSkip),
+                    env: "",
+                },
+                flag("--trust-flash-content", ""),
+                flag("--skip-flashed", "-s"),
+                flag("--force", ""),
+                flag("--compress", "-z"),
+                flag("--no-compress", "-u"),
+                one("--nand-end-address", "", Value::Integer, ""),
+                SIZE,
+                MODE,
+                FREQUENCY,
+                FLASH_TYPE,
+                PINS,
+            ],
+            &[(PAIRS, Value::Text)],
+        )
     },
-    Command {
-        name: "read-flash",
-        options: &[flag("--no-progress", "-p"), SIZE, FLASH_TYPE, PINS],
-        arguments: &[
+    command(
+        "read-flash",
+        &[flag("--no-progress", "-p"), SIZE, FLASH_TYPE, PINS],
+        &[
             ("ADDRESS", Value::Integer),
             ("SIZE", Value::Size),
             ("OUTPUT", Value::Text),
         ],
-        optional: 0,
-        many: false,
-    },
+    ),
     Command {
-        name: "verify-flash",
-        options: &[
-            flag("--diff", "-d"),
-            SIZE,
-            MODE,
-            FREQUENCY,
-            FLASH_TYPE,
-            PINS,
-        ],
-        arguments: &[(PAIRS, Value::Text)],
-        optional: 0,
         many: true,
+        ..command(
+            "verify-flash",
+            &[
+                flag("--diff", "-d"),
+                SIZE,
+                MODE,
+                FREQUENCY,
+                FLASH_TYPE,
+                PINS,
+            ],
+            &[(PAIRS, Value::Text)],
+        )
     },
+    command("erase-flash", &[flag("--force", ""), FLASH_TYPE, PINS], &[]),
+    command(
+        "erase-region",
+        &[flag("--force", ""), FLASH_TYPE, PINS],
+        &[("ADDRESS", Value::Integer), ("SIZE", Value::Size)],
+    ),
+    command("flash-id", &[PINS], &[]),
+    command("read-flash-status", &[STATUS_BYTES, PINS], &[]),
+    command(
+        "write-flash-status",
+        &[flag("--non-volatile", ""), STATUS_BYTES, PINS],
+        &[("VALUE", Value::Integer)],
+    ),
+    command(
+        "read-flash-sfdp",
+        &[SIZE, MODE, FREQUENCY, PINS],
+        &[("ADDRESS", Value::Integer), ("BYTES", Value::Integer)],
+    ),
+    command("get-security-info", &[], &[]),
+    command(
+        "read-sdc-chip-info",
+        &[one("--output", "-o", Value::Text, "")],
+        &[],
+    ),
+    command(
+        "verify-sdc-certificate",
+        &[],
+        &[("FILENAME", Value::Existing)],
+    ),
+    command("chip-id", &[], &[]),
+    command("read-mac", &[], &[]),
+    command("read-mem", &[], &[("ADDRESS", Value::Integer)]),
     Command {
-        name: "erase-flash",
-        options: &[flag("--force", ""), FLASH_TYPE, PINS],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "erase-region",
-        options: &[flag("--force", ""), FLASH_TYPE, PINS],
-        arguments: &[("ADDRESS", Value::Integer), ("SIZE", Value::Size)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "flash-id",
-        options: &[PINS],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-flash-status",
-        options: &[STATUS_BYTES, PINS],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "write-flash-status",
-        options: &[flag("--non-volatile", ""), STATUS_BYTES, PINS],
-        arguments: &[("VALUE", Value::Integer)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-flash-sfdp",
-        options: &[SIZE, MODE, FREQUENCY, PINS],
-        arguments: &[("ADDRESS", Value::Integer), ("BYTES", Value::Integer)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "get-security-info",
-        options: &[],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-sdc-chip-info",
-        options: &[one("--output", "-o", Value::Text, "")],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "verify-sdc-certificate",
-        options: &[],
-        arguments: &[("FILENAME", Value::Existing)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "chip-id",
-        options: &[],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-mac",
-        options: &[],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-mem",
-        options: &[],
-        arguments: &[("ADDRESS", Value::Integer)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "write-mem",
-        options: &[],
-        arguments: &[
-            ("ADDRESS", Value::Integer),
-            ("VALUE", Value::Integer),
-            ("[MASK]", Value::Integer),
-        ],
         optional: 1,
-        many: false,
+        ..command(
+            "write-mem",
+            &[],
+            &[
+                ("ADDRESS", Value::Integer),
+                ("VALUE", Value::Integer),
+                ("[MASK]", Value::Integer),
+            ],
+        )
     },
-    Command {
-        name: "dump-mem",
-        options: &[],
-        arguments: &[
+    command(
+        "dump-mem",
+        &[],
+        &[
             ("ADDRESS", Value::Integer),
             ("SIZE", Value::Bytes),
             ("OUTPUT", Value::Text),
         ],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "load-ram",
-        options: &[],
-        arguments: &[("FILENAME", Value::Text)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "run",
-        options: &[],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "read-nand-spare",
-        options: &[PINS],
-        arguments: &[("PAGE_NUMBER", Value::Integer)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "write-nand-spare",
-        options: &[PINS],
-        arguments: &[
+    ),
+    command("load-ram", &[], &[("FILENAME", Value::Text)]),
+    command("run", &[], &[]),
+    command(
+        "read-nand-spare",
+        &[PINS],
+        &[("PAGE_NUMBER", Value::Integer)],
+    ),
+    command(
+        "write-nand-spare",
+        &[PINS],
+        &[
             ("PAGE_NUMBER", Value::Integer),
             ("IS_BAD", Value::Range(0, 1)),
         ],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "dump-bbm",
-        options: &[one("--block-count", "", Value::Decimal, ""), PINS],
-        arguments: &[("OUTPUT", Value::Text)],
-        optional: 0,
-        many: false,
-    },
-    Command {
-        name: "version",
-        options: &[],
-        arguments: &[],
-        optional: 0,
-        many: false,
-    },
+    ),
+    command(
+        "dump-bbm",
+        &[one("--block-count", "", Value::Decimal, ""), PINS],
+        &[("OUTPUT", Value::Text)],
+    ),
+    command("version", &[], &[]),
 ];
 
 /// Commands that will come.
