@@ -369,6 +369,7 @@ fn rom(c: &Chip) -> String {
          flash_block: {:#x}, ram_block: {:#x}, \
          receive: ReceiveBuffer {{ size: {}, ahead: {} }}, erase: EraseRule::{:?}, \
          inflate: {}, md5: {}, ram_needs_insecure_boot: {}, \
+         start_pointer: {}, cache_ram: {}, \
          default_flash_size: {:#x}, banners: {banners}, \
          boot_modes: {modes}, \
          resets: ResetCauses {{ power_on: {:?}, pin: {:?}, watchdog: {:?}, software: {:?}, \
@@ -388,6 +389,10 @@ fn rom(c: &Chip) -> String {
         option(r.inflate.as_ref(), |rule| format!("InflateRule::{rule:?}")),
         r.md5,
         r.ram_needs_insecure_boot,
+        option(r.start_pointer.as_ref(), |at| format!("{at:#010x}")),
+        option(r.cache_ram.as_ref(), |(start, end)| format!(
+            "{start:#010x}..{end:#010x}"
+        )),
         r.default_flash_size,
         r.resets.power_on,
         r.resets.pin,

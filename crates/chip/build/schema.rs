@@ -105,6 +105,8 @@ pub struct Rom {
     pub md5: bool,
     #[serde(default)]
     pub ram_needs_insecure_boot: bool,
+    pub start_pointer: Option<u32>,
+    pub cache_ram: Option<(u32, u32)>,
     pub default_flash_size: u32,
     pub log_baud: u32,
     pub banners: Vec<Banner>,

@@ -132,6 +132,12 @@ pub struct Rom {
     pub md5: bool,
     /// Whether the ROM starts no program in RAM once secure boot is on.
     pub ram_needs_insecure_boot: bool,
+    /// Where the loader keeps a pointer to the function by which READ_FLASH_SLOW reads: a program in
+    /// RAM is started by it where secure boot forbids MEM_END to.
+    pub start_pointer: Option<u32>,
+    /// Instruction RAM that becomes the flash's cache only when the application starts: programs may
+    /// take it, images may not.
+    pub cache_ram: Option<Range<u32>>,
     /// Flash size, in bytes, that the ROM assumes before SPI_SET_PARAMS.
     pub default_flash_size: u32,
     /// What is printed at reset, by the first chip revision that prints it, ascending.

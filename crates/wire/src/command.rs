@@ -16,7 +16,7 @@ pub const SYNC_PAYLOAD: [u8; 36] = {
     bytes
 };
 
-/// A request to the ROM loader. Numbers are in bytes; they go out little-endian.
+/// A request to the ROM loader or a flasher stub. Numbers are in bytes; they go out little-endian.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Asks for an answer at this baud rate.
@@ -143,6 +143,42 @@ pub enum Command<'a> {
     },
     /// Answers the chip info: 64 bytes, of which the first 32 count.
     SdcInfoEnd,
+    /// Erases the whole flash (stub).
+    EraseFlash,
+    /// Erases sectors (stub).
+    EraseRegion {
+        /// First byte, a multiple of a sector.
+        offset: u32,
+        /// Bytes, a multiple of a sector.
+        length: u32,
+    },
+    /// Reads flash (stub). Packets of contents follow the answer, each of which is acknowledged by
+    /// the number of bytes that have arrived in all, in a frame of four bytes; the last frame is the
+    /// MD5 of all.
+    ReadFlash {
+        /// First byte.
+        offset: u32,
+        /// Number of bytes.
+        length: u32,
+        /// Bytes a packet, at most 4096.
+        packet: u32,
+        /// Packets that may be on their way unacknowledged.
+        window: u32,
+    },
+    /// Asks a stub of Guru's for what goes beyond the base protocol; the value of the answer is what
+    /// it grants ([`capability`](crate::capability)).
+    Capabilities {
+        /// Bits.
+        wanted: u32,
+    },
+    /// The first four bytes of the MD5 of each sector, from a stub that grants
+    /// [`DIGEST_MAP`](crate::capability::DIGEST_MAP).
+    DigestMap {
+        /// First byte, a multiple of a sector.
+        offset: u32,
+        /// Bytes, a multiple of a sector; at most 16000 sectors.
+        length: u32,
+    },
 }
 
 /// Payload of FLASH_BEGIN and FLASH_DEFL_BEGIN.
@@ -223,6 +259,11 @@ impl<'a> Command<'a> {
             Self::SdcInfoBegin { .. } => Opcode::SdcInfoBegin,
             Self::SdcInfoData { .. } => Opcode::SdcInfoData,
             Self::SdcInfoEnd => Opcode::SdcInfoEnd,
+            Self::EraseFlash => Opcode::EraseFlash,
+            Self::EraseRegion { .. } => Opcode::EraseRegion,
+            Self::ReadFlash { .. } => Opcode::ReadFlash,
+            Self::Capabilities { .. } => Opcode::Capabilities,
+            Self::DigestMap { .. } => Opcode::DigestMap,
         }
     }
 
@@ -290,7 +331,17 @@ impl<'a> Command<'a> {
             Self::SpiFlashMd5 { offset, length } => {
                 push_words(&mut packet, &[offset, length, 0, 0]);
             }
-            Self::GetSecurityInfo => {}
+            Self::GetSecurityInfo | Self::EraseFlash => {}
+            Self::EraseRegion { offset, length } | Self::DigestMap { offset, length } => {
+                push_words(&mut packet, &[offset, length]);
+            }
+            Self::ReadFlash {
+                offset,
+                length,
+                packet: size,
+                window,
+            } => push_words(&mut packet, &[offset, length, size, window]),
+            Self::Capabilities { wanted } => push_words(&mut packet, &[wanted]),
             Self::SdcVerifyBegin { nonce, size } => {
                 push_words(&mut packet, &[u32::from(nonce), size]);
             }
@@ -471,6 +522,36 @@ impl<'a> Command<'a> {
                 words(&[1])?;
                 Self::SdcInfoEnd
             }
+            Opcode::EraseFlash => {
+                words(&[0])?;
+                Self::EraseFlash
+            }
+            Opcode::EraseRegion => {
+                let words = words(&[2])?;
+                Self::EraseRegion {
+                    offset: words[0],
+                    length: words[1],
+                }
+            }
+            Opcode::ReadFlash => {
+                let words = words(&[4])?;
+                Self::ReadFlash {
+                    offset: words[0],
+                    length: words[1],
+                    packet: words[2],
+                    window: words[3],
+                }
+            }
+            Opcode::Capabilities => Self::Capabilities {
+                wanted: words(&[1])?[0],
+            },
+            Opcode::DigestMap => {
+                let words = words(&[2])?;
+                Self::DigestMap {
+                    offset: words[0],
+                    length: words[1],
+                }
+            }
         })
     }
 }
@@ -572,6 +653,19 @@ mod tests {
             any::<bool>().prop_map(|nonce| Command::SdcInfoBegin { nonce }),
             Just(Command::SdcInfoData { data }),
             Just(Command::SdcInfoEnd),
+            Just(Command::EraseFlash),
+            any::<(u32, u32)>()
+                .prop_map(|(offset, length)| Command::EraseRegion { offset, length }),
+            any::<(u32, u32)>().prop_map(|(offset, length)| Command::DigestMap { offset, length }),
+            number().prop_map(|wanted| Command::Capabilities { wanted }),
+            any::<(u32, u32, u32, u32)>().prop_map(|(offset, length, packet, window)| {
+                Command::ReadFlash {
+                    offset,
+                    length,
+                    packet,
+                    window,
+                }
+            }),
             any::<(u32, u32)>()
                 .prop_map(|(offset, length)| Command::ReadFlashSlow { offset, length }),
             any::<(u32, u32)>().prop_map(|(new, old)| Command::ChangeBaudrate { new, old }),

@@ -72,6 +72,17 @@ impl ErrorCode {
         code: 0x12,
     };
 
+    /// A stub got a block whose checksum does not fit; the same block is still due.
+    pub const STUB_CHECKSUM: Self = Self {
+        failed: 0xC1,
+        code: 0,
+    };
+    /// A stub got a block out of turn; the value of the answer is the number that is due.
+    pub const STUB_BLOCK: Self = Self {
+        failed: 0xC2,
+        code: 0,
+    };
+
     /// Both bytes as one number, failed flag first, as tools print it.
     pub fn number(self) -> u16 {
         u16::from_be_bytes([self.failed, self.code])

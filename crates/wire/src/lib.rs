@@ -3,6 +3,7 @@
 //!
 //! Source of the protocol: esptool's "Serial Protocol" documentation, and the ROM code.
 
+pub mod capability;
 mod certificate;
 mod checksum;
 mod command;

@@ -52,11 +52,21 @@ pub enum Opcode {
     SdcInfoData = 0x1D,
     /// Answers the chip info.
     SdcInfoEnd = 0x1E,
+    /// Erases the whole flash (stub only, as all that follow).
+    EraseFlash = 0xD0,
+    /// Erases sectors.
+    EraseRegion = 0xD1,
+    /// Reads flash in a window of packets.
+    ReadFlash = 0xD2,
+    /// Agrees on what goes beyond the base protocol (Guru's stub only).
+    Capabilities = 0xE0,
+    /// Short digests of sectors (Guru's stub only).
+    DigestMap = 0xE1,
 }
 
 impl Opcode {
     /// Every opcode, ascending.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::FlashBegin,
         Self::FlashData,
         Self::FlashEnd,
@@ -81,6 +91,11 @@ impl Opcode {
         Self::SdcInfoBegin,
         Self::SdcInfoData,
         Self::SdcInfoEnd,
+        Self::EraseFlash,
+        Self::EraseRegion,
+        Self::ReadFlash,
+        Self::Capabilities,
+        Self::DigestMap,
     ];
 
     /// The opcode with this number, if it is known.
@@ -115,6 +130,11 @@ impl Opcode {
             Self::SdcInfoBegin => "SDC_GEN_BEGIN",
             Self::SdcInfoData => "SDC_GEN_DATA",
             Self::SdcInfoEnd => "SDC_GEN_END",
+            Self::EraseFlash => "ERASE_FLASH",
+            Self::EraseRegion => "ERASE_REGION",
+            Self::ReadFlash => "READ_FLASH",
+            Self::Capabilities => "CAPABILITIES",
+            Self::DigestMap => "DIGEST_MAP",
         }
     }
 }

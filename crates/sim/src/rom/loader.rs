@@ -346,6 +346,12 @@ impl Loader {
                 self.certificate.info_data(request, &fuses)?;
             }
             Opcode::SdcInfoEnd => *data = self.certificate.info_end(self.mode == Mode::Secure),
+            // No ROM knows these.
+            Opcode::EraseFlash
+            | Opcode::EraseRegion
+            | Opcode::ReadFlash
+            | Opcode::Capabilities
+            | Opcode::DigestMap => return Err(ErrorCode::INVALID_FORMAT.into()),
         }
         Ok(())
     }
