@@ -193,9 +193,19 @@ fn fields(command: &Command<'_>) -> String {
         Command::ReadReg { address } => format!(" 0x{address:08x}"),
         Command::SpiSetParams { size } => format!(" size=0x{size:x}"),
         Command::SpiAttach { pins } => format!(" pins=0x{pins:x}"),
-        Command::ReadFlashSlow { offset, length } | Command::SpiFlashMd5 { offset, length } => {
+        Command::ReadFlashSlow { offset, length }
+        | Command::SpiFlashMd5 { offset, length }
+        | Command::EraseRegion { offset, length }
+        | Command::DigestMap { offset, length } => {
             format!(" offset=0x{offset:x} length=0x{length:x}")
         }
+        Command::ReadFlash {
+            offset,
+            length,
+            packet,
+            window,
+        } => format!(" offset=0x{offset:x} length=0x{length:x} packets={window} of {packet} bytes"),
+        Command::Capabilities { wanted } => format!(" wanted=0x{wanted:x}"),
         Command::ChangeBaudrate { new, old } => format!(" new={new} old={old}"),
         Command::SdcVerifyBegin { nonce, size } => {
             let nonce = if *nonce { " with nonce" } else { "" };
@@ -205,9 +215,11 @@ fn fields(command: &Command<'_>) -> String {
         Command::SdcVerifyData { data } | Command::SdcInfoData { data } => {
             format!(" {}", dump(data))
         }
-        Command::Sync | Command::GetSecurityInfo | Command::SdcVerifyEnd | Command::SdcInfoEnd => {
-            String::new()
-        }
+        Command::Sync
+        | Command::GetSecurityInfo
+        | Command::SdcVerifyEnd
+        | Command::SdcInfoEnd
+        | Command::EraseFlash => String::new(),
     }
 }
 
