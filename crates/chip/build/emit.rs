@@ -8,6 +8,7 @@ use super::bits::{Bits, Blocks, Runs};
 use super::check::size_bytes;
 use super::extras::Extras;
 use super::fuses;
+use super::rom_code::RomCode;
 use super::schema::{Assumed, Chip, Crystal, Detection, Feature, Field, Rule};
 
 /// ETS_EFUSE_KEY_PURPOSE_INVALID of most ROMs.
@@ -149,6 +150,7 @@ impl Emit {
         legacy_revision: LegacyRevision::{:?},
     }},
     rom: {},
+    rom_code: {},
     usb: {},
     spi: {},
     uart: Uart {{ clkdiv: {:#010x}, date: {:#010x} }},
@@ -173,6 +175,9 @@ impl Emit {
             c.image.bootloader_offset,
             c.image.legacy_revision,
             rom(c),
+            c.rom_code
+                .as_ref()
+                .map_or_else(|| "&[]".to_owned(), RomCode::emit),
             usb(c),
             spi(c),
             c.uart.clkdiv,

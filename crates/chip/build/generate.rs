@@ -5,6 +5,7 @@ mod check;
 mod emit;
 mod extras;
 mod fuses;
+mod rom_code;
 mod schema;
 
 use std::fs;
@@ -38,7 +39,7 @@ pub fn generate(dir: &Path) -> Result<String, Vec<String>> {
     }
 }
 
-/// An entry, with its eFuse fields where there is a file of them.
+/// An entry, with its eFuse fields and what is known of its ROM where there are files of them.
 fn read_chip(path: &Path, id: &str) -> Result<schema::Chip, Vec<String>> {
     let mut chip = read::<schema::Chip>(path)?;
     check::chip(id, &chip)?;
@@ -50,6 +51,15 @@ fn read_chip(path: &Path, id: &str) -> Result<schema::Chip, Vec<String>> {
             return Err(problems);
         }
         chip.fuses = Some(fuses);
+    }
+    let rom = path.with_file_name("rom").join(format!("{id}.toml"));
+    if rom.exists() {
+        let rom = read::<rom_code::RomCode>(&rom)?;
+        let problems = rom.check(id);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        chip.rom_code = Some(rom);
     }
     Ok(chip)
 }

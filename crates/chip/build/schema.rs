@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::bits::{Blocks, Runs};
 use super::fuses::Fuses;
+use super::rom_code::RomCode;
 
 /// One chip: `chips/NAME.toml`.
 #[derive(Deserialize)]
@@ -39,6 +40,9 @@ pub struct Chip {
     /// From a file of their own.
     #[serde(skip)]
     pub fuses: Option<Fuses>,
+    /// From a file of their own.
+    #[serde(skip)]
+    pub rom_code: Option<RomCode>,
 }
 
 #[derive(Deserialize, Clone, Copy, Debug)]

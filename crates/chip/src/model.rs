@@ -20,6 +20,9 @@ pub struct Chip {
     pub image: ImageRules,
     /// What the mask ROM's serial loader can do and how it behaves.
     pub rom: Rom,
+    /// What programs in RAM find in the mask ROM, by the first revision that has it so, ascending.
+    /// Empty where nothing is known.
+    pub rom_code: &'static [RomCode],
     /// The USB devices that the chip itself can be.
     pub usb: Usb,
     /// The controller through which the flash is reached by register access.
@@ -148,6 +151,43 @@ pub struct Rom {
     pub resets: ResetCauses,
     /// Baud rate of the boot log with the usual crystal (the ESP8266 prints at 74880).
     pub log_baud: u32,
+}
+
+/// Functions and variables of the mask ROM, as far as flasher stubs use them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RomCode {
+    /// First revision with this ROM: major * 100 + minor.
+    pub min_revision: u16,
+    /// Functions by the names that Espressif's linker scripts give them, with each address at which
+    /// one begins. No address occurs twice.
+    pub functions: &'static [(&'static str, &'static [u32])],
+    /// Variables.
+    pub data: RomData,
+}
+
+/// Variables of the mask ROM, by address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RomData {
+    /// What the ROM's flash functions know of the flash, a word each: JEDEC id, size, block size,
+    /// sector size, page size, status mask; sizes in bytes.
+    pub flash_chip: u32,
+    /// A pointer to that.
+    pub flash_chip_pointer: Option<u32>,
+    /// The connection of the loader: a word with its baud rate, and 24 bytes in a byte with its
+    /// number.
+    pub uart_device: Option<u32>,
+    /// A pointer to the device that the functions of the USB-OTG console take.
+    pub usb_device_pointer: Option<u32>,
+    /// Number of the USB-Serial/JTAG as the loader's connection.
+    pub serial_jtag_number: Option<u8>,
+    /// Number of USB-OTG as the loader's connection.
+    pub otg_number: Option<u8>,
+    /// A word that tells the versions of the ROM apart.
+    pub eco_version: Option<u32>,
+    /// What it says, by the first revision, ascending.
+    pub eco_versions: &'static [(u16, u32)],
+    /// Further words: address and value.
+    pub words: &'static [(u32, u32)],
 }
 
 /// Form of the answer to GET_SECURITY_INFO.

@@ -56,3 +56,26 @@ impl Rom {
             .max_by_key(|mode| mode.min_revision)
     }
 }
+
+impl Chip {
+    /// What programs in RAM find in the mask ROM of chips of this revision, where that is known.
+    #[must_use]
+    pub fn rom_code(&self, revision: Revision) -> Option<&'static RomCode> {
+        self.rom_code
+            .iter()
+            .rev()
+            .find(|code| code.min_revision <= revision.0)
+    }
+}
+
+impl RomData {
+    /// What the word at [`RomData::eco_version`] says in chips of this revision.
+    #[must_use]
+    pub fn eco(&self, revision: Revision) -> Option<u32> {
+        self.eco_versions
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= revision.0)
+            .map(|(_, version)| *version)
+    }
+}

@@ -8,6 +8,11 @@ mod boot;
 mod certificate;
 mod driver;
 mod flash_write;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "programs in RAM do not run yet")
+)]
+mod functions;
 mod inflate;
 mod loader;
 mod receive;

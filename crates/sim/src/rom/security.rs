@@ -8,7 +8,7 @@ const CERTIFICATE_NONCE: u32 = 1 << 12;
 
 /// The answer to GET_SECURITY_INFO, from the chip's eFuse words. `None`: the ROM does not know the
 /// command.
-pub(super) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>> {
+pub(crate) fn security_info(board: &Board, revision: Revision) -> Option<Vec<u8>> {
     let chip: &Chip = board.chip;
     let with_chip = match chip.rom.security_info {
         SecurityInfoForm::None => return None,
