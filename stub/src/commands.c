@@ -21,8 +21,7 @@ int checksum_fits(struct frame frame) {
 }
 
 static void open_reply(uint8_t op, uint32_t value, size_t len) {
-    uint8_t head[8] = {1, op, (len + 2) & 0xff, (len + 2) >> 8};
-    store32(head + 4, value);
+    uint32_t head[2] = {1 | op << 8 | (len + 2) << 16, value};
     host_open();
     host_send(head, sizeof head);
 }
@@ -75,12 +74,10 @@ static uint16_t mem_data(struct frame frame) {
     if (len > mem.left)
         return TOO_MUCH;
     // Instruction RAM of the Xtensa chips takes whole words only.
-    for (uint32_t i = 0; i < len; i += 4) {
-        uint8_t word[4] = {0};
-        copy(word, frame.data + 24 + i, len - i < 4 ? len - i : 4);
-        *reg(mem.address + i) = load32(word);
-    }
-    mem.address += len;
+    if (len % 4)
+        return BAD_LENGTH;
+    for (uint32_t i = 0; i < len; i += 4, mem.address += 4)
+        *reg(mem.address) = load32(frame.data + 24 + i);
     mem.left -= len;
     mem.expected++;
     return OK;
@@ -115,16 +112,70 @@ static void digest_map(uint32_t offset, uint32_t size) {
     close_reply(OK);
 }
 
+// What was latched from the boot pins at the last hard reset still holds: a chip that was brought into
+// the ROM's loader is there again, and otherwise starts the program in flash.
 static void reset_chip(void) {
     host_flush();
-#ifdef RESET_REGISTER
     *reg(RESET_REGISTER) |= RESET_BIT;
     for (;;)
         ;
+}
+
+#ifdef ROM_USER_CODE
+_Noreturn void leave(void);  // entry.S
+#endif
+
+// What follows the ROM's loader: the program in flash. No answer is sent.
+static void run_user_code(void) {
+#ifdef ROM_USER_CODE
+    // MEM_END has set this stub as what is to be started.
+    static uint32_t NONE[6];
+    host_flush();
+    rom_call(ROM_SET_USER_START, NONE);
+    leave();
+#else
+    reset_chip();
 #endif
 }
 
+static uint16_t security_info(uint32_t info[5]) {
+#ifdef ROM_SECURITY_INFO
+    uint32_t function = ROM_SECURITY_INFO, args[6] = {0, 0, (uintptr_t)info};
+#ifdef ROM_SECURITY_INFO_ECO7
+    if (*reg(ROM_ECO) >= 7)
+        function = ROM_SECURITY_INFO_ECO7;
+#endif
+    return rom_call(function, args) ? BAD_LENGTH : OK;
+#else
+    (void)info;
+    return NOT_THERE;
+#endif
+}
+
+// What comes behind the answer.
+static void follow(uint8_t op, size_t len, uint32_t a, uint32_t b) {
+    switch (op) {
+    case MEM_END:
+        if (a == 0 && b) {
+            static uint32_t NONE[6];
+            host_flush();
+            rom_call(b, NONE);
+        }
+        break;
+    case CHANGE_BAUDRATE:
+        host_flush();
+        port_set_baud(a, b);
+        break;
+    case FLASH_END:
+    case FLASH_DEFL_END:  // 0: leave the stub
+        if (len == 4 && a == 0)
+            reset_chip();
+        break;
+    }
+}
+
 void command(struct frame frame) {
+    static uint8_t negotiated;
     if (frame.len < 8 || frame.data[0] != 0) {
         slip_release();
         return;
@@ -133,13 +184,20 @@ void command(struct frame frame) {
     const uint8_t *words = frame.data + 8;
     size_t len = frame.len - 8;
     struct answer answer = {0, OK};
-    uint8_t digest[16];
+    uint32_t data[5] = {0};
+    size_t data_len = 0;
+    if (frame.data[2] != (len & 0xff) || frame.data[3] != len >> 8) {
+        reply(op, 0, NULL, 0, BAD_LENGTH);
+        slip_release();
+        return;
+    }
     uint32_t a = len >= 4 ? load32(words) : 0, b = len >= 8 ? load32(words + 4) : 0;
     uint32_t c = len >= 12 ? load32(words + 8) : 0, d = len >= 16 ? load32(words + 12) : 0;
 
     switch (op) {
     case FLASH_DATA:
     case FLASH_DEFL_DATA:
+    case FLASH_ENCRYPT_DATA:
         write_data(frame);
         return;
     case READ_FLASH:
@@ -149,45 +207,34 @@ void command(struct frame frame) {
             return;
         }
         reply(op, 0, NULL, 0, OK);
-        read_stream(a, b, c, d);
+        // Hosts of the base protocol ask for many packets at once and then do not keep up with them.
+        read_stream(a, b, c, negotiated ? d : 1);
         return;
     case DIGEST_MAP:
         slip_release();
         digest_map(a, b);
         return;
-    case SPI_FLASH_MD5:
-        slip_release();
-        if (len < 8 || !flash_has(a, b)) {
-            reply(op, 0, NULL, 0, BAD_LENGTH);
-            return;
-        }
-        read_digest(a, b, digest);
-        reply(op, 0, digest, sizeof digest, OK);
-        return;
-    case MEM_END:
-        reply(op, 0, NULL, 0, mem.left ? TOO_LITTLE : OK);
-        slip_release();
-        if (!mem.left && a == 0 && b) {
-            host_flush();
-            ((void (*)(void))(uintptr_t)b)();
-        }
-        return;
     case SYNC:
-        slip_release();
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 7; i++)
             reply(op, 0, NULL, 0, OK);
-        return;
-    case CHANGE_BAUDRATE:
-        reply(op, 0, NULL, 0, OK);
-        slip_release();
-        host_flush();
-        port_set_baud(a, b);
-        return;
+        break;
+    case SPI_FLASH_MD5:
+        if (len < 8 || !flash_has(a, b)) {
+            answer.error = BAD_LENGTH;
+            break;
+        }
+        read_digest(a, b, (uint8_t *)data);
+        data_len = 16;
+        break;
+    case GET_SECURITY_INFO:
+        answer.error = security_info(data);
+        data_len = answer.error ? 0 : SECURITY_INFO_LEN;
+        break;
     case RUN_USER_CODE:
-        slip_release();
-        reset_chip();
-        return;
+        run_user_code();
+        break;
     case CAPABILITIES:
+        negotiated = 1;
         answer.value = a & (CAN_DIGEST_MAP | CAN_SMALL_SLOTS | (FLASH_32BIT ? CAN_32BIT : 0));
         reply(op, answer.value, NULL, 0, OK);
         slip_start(answer.value & CAN_SMALL_SLOTS);
@@ -207,6 +254,9 @@ void command(struct frame frame) {
         answer.error = mem_data(frame);
         answer.value = mem.expected;
         break;
+    case MEM_END:
+        answer.error = mem.left ? TOO_LITTLE : OK;
+        break;
     case WRITE_REG:
         answer.error = write_regs(words, len);
         break;
@@ -217,12 +267,20 @@ void command(struct frame frame) {
             answer.error = BAD_LENGTH;
         break;
     case SPI_SET_PARAMS:
-        if (len == 24)
-            flash_set_size(b);
-        else
+        if (len != 24) {
             answer.error = BAD_LENGTH;
+            break;
+        }
+        flash_set_size(b);
+#ifdef ROM_SET_PARAMS
+        // Its encrypted writes ask for the size.
+        rom_call(ROM_SET_PARAMS, (const uint32_t *)words);
+#endif
         break;
-    case SPI_ATTACH:  // done at the start
+    case SPI_ATTACH:
+        flash_attach(a);
+        break;
+    case CHANGE_BAUDRATE:
         break;
     case ERASE_FLASH:
         answer.error = flash_error(flash_erase_all());
@@ -234,9 +292,8 @@ void command(struct frame frame) {
         answer.error = BAD_COMMAND;
         break;
     }
-    reply(op, answer.value, NULL, 0, answer.error);
+    reply(op, answer.value, data, data_len, answer.error);
     slip_release();
-    // END 0: leave the stub. What a host gets from a reset of the whole chip, it gets here too.
-    if ((op == FLASH_END || op == FLASH_DEFL_END) && !answer.error && len == 4 && a == 0)
-        reset_chip();
+    if (!answer.error)
+        follow(op, len, a, b);
 }

@@ -24,11 +24,33 @@ struct command {
 static const struct command READ = {0x03, 0x13}, PROGRAM = {0x02, 0x12}, ERASE_4K = {0x20, 0x21},
                             ERASE_32K = {0x52, 0x5c}, ERASE_64K = {0xd8, 0xdc};
 
-// Polls of the status of which each takes more than a microsecond: no erase but that of the whole
-// chip takes as long.
-#define POLLS 20000000u
-
 static uint32_t flash_size;
+
+// The base out of the compiler's sight, so that one register holds it and no literal is needed for
+// each address.
+static volatile uint32_t *spi(void) {
+    uint32_t base = SPI_BASE;
+    __asm__("" : "+r"(base));
+    return reg(base);
+}
+
+// The pads of the flash differ with chip, package and eFuse, and the ROM knows them.
+void flash_attach(uint32_t pads) {
+#ifdef ROM_ATTACH
+    uint32_t args[6] = {0};
+#ifdef ROM_SELECT_PADS
+    rom_call(ROM_SELECT_PADS, args);
+#endif
+#ifdef ROM_SPI_CONFIG
+    if (!pads)
+        pads = rom_call(ROM_SPI_CONFIG, args);
+#endif
+    args[0] = pads;
+    rom_call(ROM_ATTACH, args);
+#else
+    (void)pads;
+#endif
+}
 
 void flash_set_size(uint32_t size) { flash_size = size; }
 
@@ -39,23 +61,25 @@ int flash_has(uint32_t address, uint32_t len) {
 
 // The controller does the rest with what stands in its buffer.
 static void transfer(uint8_t command, uint32_t usr, uint32_t address, unsigned address_bits, size_t out, size_t in) {
+    volatile uint32_t *spi1 = spi();
     uint32_t usr1 = address_bits ? (address_bits - 1) << 26 : 0;
+    uint32_t out_bits = out ? out * 8 - 1 : 0, in_bits = in ? in * 8 - 1 : 0;
 #ifdef SPI_MOSI_DLEN
-    *reg(SPI_MOSI_DLEN) = out ? out * 8 - 1 : 0;
-    *reg(SPI_MISO_DLEN) = in ? in * 8 - 1 : 0;
+    spi1[SPI_MOSI_DLEN / 4] = out_bits;
+    spi1[SPI_MISO_DLEN / 4] = in_bits;
 #else
-    usr1 |= (out ? out * 8 - 1 : 0) << 17 | (in ? in * 8 - 1 : 0) << 8;
+    usr1 |= out_bits << 17 | in_bits << 8;
 #endif
-    *reg(SPI_USR) = USR_COMMAND | usr | (out ? USR_MOSI : 0) | (in ? USR_MISO : 0);
-    *reg(SPI_USR1) = usr1;
-    *reg(SPI_USR2) = 7u << 28 | command;
+    spi1[SPI_USR / 4] = USR_COMMAND | usr | (out ? USR_MOSI : 0) | (in ? USR_MISO : 0);
+    spi1[SPI_USR1 / 4] = usr1;
+    spi1[SPI_USR2 / 4] = 7u << 28 | command;
 #if SPI_ADDRESS_MSB
     if (address_bits == 24)
         address <<= 8;
 #endif
-    *reg(SPI_BASE + 4) = address;
-    *reg(SPI_BASE) = CMD_USR;
-    while (*reg(SPI_BASE) & CMD_USR)
+    spi1[1] = address;
+    spi1[0] = CMD_USR;
+    while (spi1[0] & CMD_USR)
         ;
 }
 
@@ -63,7 +87,8 @@ static void simple(uint8_t command) { transfer(command, 0, 0, 0, 0, 0); }
 
 static void addressed(struct command command, uint32_t address, size_t out, size_t in) {
 #if FLASH_32BIT
-    if (address >> 24) {
+    // The last byte counts: a read may reach over the boundary.
+    if ((address + (in ? in - 1 : 0)) >> 24) {
         transfer(command.far, USR_ADDR, address, 32, out, in);
         return;
     }
@@ -73,52 +98,65 @@ static void addressed(struct command command, uint32_t address, size_t out, size
 
 static uint32_t status(void) {
     transfer(READ_STATUS, 0, 0, 0, 0, 1);
-    return *reg(SPI_W0) & 0xff;
+    return spi()[SPI_W0 / 4] & 0xff;
 }
 
-static enum flash_result settle(uint32_t polls) {
-    while (status() & BUSY) {
-        host_poll();
-        if (polls-- == 0)
-            return FLASH_FAILED;
-    }
+// Waits until the flash is done, however long that takes: it is the host that has a clock.
+static enum flash_result settle(void) {
+    for (uint32_t now; (now = status()) & BUSY; host_poll())
+        if (now == 0xff)
+            return FLASH_FAILED;  // nobody drives the line
     return FLASH_OK;
 }
 
-void flash_read(uint32_t address, void *to, size_t len) {
+int flash_is_locked(void) { return status() & PROTECTED; }
+
+void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) {
     addressed(READ, address, 0, len);
-    uint32_t words[FLASH_CHUNK / 4];
-    for (unsigned i = 0; i < (len + 3) / 4; i++)
-        words[i] = *reg(SPI_W0 + 4 * i);
-    copy(to, words, len);
+    volatile uint32_t *w = spi() + SPI_W0 / 4;
+    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
+        to[i] = w[i];
 }
 
-enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len) {
-    while (len > 0) {
+static enum flash_result program_chunk(uint32_t address, const uint8_t *data, size_t len) {
+    uint32_t words[FLASH_CHUNK / 4], all = 0xffffffff;
+    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
+        words[i] = 0xffffffff;
+    copy(words, data, len);
+    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
+        all &= words[i];
+    if (all == 0xffffffff)
+        return FLASH_OK;  // what erased flash holds
+    simple(WRITE_ENABLE);
+    volatile uint32_t *w = spi() + SPI_W0 / 4;
+    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
+        w[i] = words[i];
+    addressed(PROGRAM, address, len, 0);
+    return settle();
+}
+
+enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted) {
+    enum flash_result result = FLASH_OK;
+    while (len > 0 && !result) {
         // A chunk lies within one aligned piece of 64 bytes, and so within a page of 256.
         size_t part = FLASH_CHUNK - address % FLASH_CHUNK;
         if (part > len)
             part = len;
-        uint32_t words[FLASH_CHUNK / 4], all = 0xffffffff;
-        for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-            words[i] = 0xffffffff;
-        copy(words, data, part);
-        for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-            all &= words[i];
-        if (all != 0xffffffff) {  // else it is what erased flash holds
-            simple(WRITE_ENABLE);
-            for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-                *reg(SPI_W0 + 4 * i) = words[i];
-            addressed(PROGRAM, address, part, 0);
-            if (settle(POLLS))
-                return FLASH_FAILED;
-        }
+#ifdef ROM_WRITE_ENCRYPTED
+        if (encrypted) {
+            uint32_t args[6] = {address, (uintptr_t)data, part};
+            result = rom_call(ROM_WRITE_ENCRYPTED, args) ? FLASH_FAILED : FLASH_OK;
+        } else
+#else
+        (void)encrypted;
+#endif
+            result = program_chunk(address, data, part);
         host_poll();
         address += part;
         data += part;
         len -= part;
     }
-    return FLASH_OK;
+    return result;
 }
 
 static int is_blank(uint32_t address, uint32_t len) {
@@ -138,11 +176,11 @@ enum flash_result flash_erase(uint32_t address, uint32_t unit) {
         return FLASH_OK;
     // Protection is not lifted here: which bits do that, and what else is in that register, depends
     // on the flash. The host has a command that knows them.
-    if (status() & PROTECTED)
+    if (flash_is_locked())
         return FLASH_LOCKED;
     simple(WRITE_ENABLE);
     addressed(unit == SECTOR ? ERASE_4K : unit == 0x8000 ? ERASE_32K : ERASE_64K, address, 0, 0);
-    return settle(POLLS);
+    return settle();
 }
 
 enum flash_result flash_erase_range(uint32_t address, uint32_t end) {
@@ -157,9 +195,9 @@ enum flash_result flash_erase_range(uint32_t address, uint32_t end) {
 }
 
 enum flash_result flash_erase_all(void) {
-    if (status() & PROTECTED)
+    if (flash_is_locked())
         return FLASH_LOCKED;
     simple(WRITE_ENABLE);
     simple(ERASE_CHIP);
-    return settle(0xffffffff);
+    return settle();
 }

@@ -2,9 +2,11 @@
 #include "host.h"
 #include "chip.h"
 #include "port.h"
+#include "usb_jtag.h"
 #include "write.h"
 
 static enum port reply_port;
+static uint8_t unheard;  // USB-Serial/JTAG has not been greeted yet
 
 #ifdef USB_JTAG_BASE
 #define PORTS 2
@@ -16,18 +18,6 @@ void host_poll(void) {
     for (enum port port = PORT_UART; port < PORTS; port++)
         for (int byte; !slip_is_full() && (byte = port_get(port)) >= 0;)
             slip_take(port, byte);
-}
-
-struct frame host_wait(void) {
-    for (;;) {
-        host_poll();
-        struct frame frame = slip_frame();
-        if (frame.data) {
-            reply_port = frame.port;
-            return frame;
-        }
-        write_ahead();
-    }
 }
 
 static void send(uint8_t byte) {
@@ -52,13 +42,34 @@ void host_close(void) {
         port_flush(reply_port);
 }
 
-void host_greet(void) {
-    for (reply_port = PORT_UART; reply_port < PORTS; reply_port++) {
-        host_open();
-        host_send("OHAI", 4);
-        host_close();
+static void greet(enum port port) {
+    reply_port = port;
+    host_open();
+    host_send("OHAI", 4);
+    host_close();
+}
+
+struct frame host_wait(void) {
+    for (;;) {
+        host_poll();
+        struct frame frame = slip_frame();
+        if (frame.data) {
+            unheard = 0;
+            reply_port = frame.port;
+            return frame;
+        }
+        // Nobody may be listening there, so that room never comes.
+        if (unheard && usb_jtag_has_room()) {
+            greet(PORT_USB_JTAG);
+            unheard = 0;
+        }
+        write_ahead();
     }
-    reply_port = PORT_UART;
+}
+
+void host_greet(void) {
+    unheard = 1;
+    greet(PORT_UART);
 }
 
 void host_flush(void) { port_flush(reply_port); }

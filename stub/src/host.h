@@ -14,5 +14,5 @@ struct frame host_wait(void);
 void host_open(void);                             // begins a frame to whoever sent the last one
 void host_send(const void *data, size_t len);
 void host_close(void);
-void host_greet(void);                            // to every port there is
+void host_greet(void);                            // to every port there is, as soon as it has room
 void host_flush(void);

@@ -22,7 +22,7 @@ static struct {
     uint32_t written;             // all output; its place in the window is the remainder
     uint32_t given;               // what `take` has had of it
     uint32_t adler_a, adler_b;
-    uint8_t window[INFLATE_WINDOW];
+    uint8_t window[INFLATE_WINDOW] __attribute__((aligned(4)));
     struct code literal, distance;
 } s;
 

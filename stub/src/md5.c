@@ -66,10 +66,12 @@ void md5_add(struct md5 *md5, const void *data, size_t len) {
 }
 
 void md5_finish(struct md5 *md5, uint8_t digest[16]) {
-    static const uint8_t PADDING[64] = {0x80};
     uint32_t bits[2] = {md5->length << 3, md5->length >> 29};
-    size_t used = md5->length % 64;
-    md5_add(md5, PADDING, used < 56 ? 56 - used : 120 - used);
+    uint8_t padding = 0x80;
+    do {
+        md5_add(md5, &padding, 1);
+        padding = 0;
+    } while (md5->length % 64 != 56);
     md5_add(md5, bits, sizeof bits);
     copy(digest, md5->state, 16);
 }

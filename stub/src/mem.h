@@ -11,11 +11,9 @@ static inline void copy(void *to, const void *from, size_t len) {
         *out++ = *in++;
 }
 
-static inline uint32_t load32(const uint8_t *bytes) {
-    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
-static inline void store32(uint8_t *bytes, uint32_t value) {
-    for (int i = 0; i < 4; i++)
-        bytes[i] = value >> 8 * i;
+// A little-endian word at an aligned place, as all the words of a frame are: a slot begins at a
+// multiple of 4, and so does what follows each header.
+static inline uint32_t load32(const void *at) {
+    typedef uint32_t word __attribute__((may_alias));
+    return *(const word *)at;
 }

@@ -7,7 +7,7 @@ enum port { PORT_UART, PORT_USB_JTAG };
 
 // The next byte from this port, or -1 when none is there.
 int port_get(enum port port);
-// Waits for room. On USB-Serial/JTAG a host that does not read makes it give up.
+// Waits for room.
 void port_put(enum port port, uint8_t byte);
 // Sends what is still held back; for the UART, waits until the last bit has left.
 void port_flush(enum port port);

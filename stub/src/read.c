@@ -9,7 +9,7 @@ void read_digest(uint32_t address, uint32_t len, uint8_t digest[16]) {
     struct md5 md5;
     md5_start(&md5);
     while (len > 0) {
-        uint8_t chunk[FLASH_CHUNK];
+        uint32_t chunk[FLASH_CHUNK / 4];
         uint32_t part = len < FLASH_CHUNK ? len : FLASH_CHUNK;
         flash_read(address, chunk, part);
         md5_add(&md5, chunk, part);
@@ -47,7 +47,7 @@ void read_stream(uint32_t address, uint32_t len, uint32_t packet, uint32_t windo
         uint32_t left = len - sent < packet ? len - sent : packet;
         host_open();
         while (left > 0) {
-            uint8_t chunk[FLASH_CHUNK];
+            uint32_t chunk[FLASH_CHUNK / 4];
             uint32_t part = left < FLASH_CHUNK ? left : FLASH_CHUNK;
             flash_read(address + sent, chunk, part);
             md5_add(&md5, chunk, part);

@@ -9,15 +9,15 @@
 #define WR_DONE 1u
 #define IN_FREE 2u
 #define OUT_AVAILABLE 4u
-// A host polls every millisecond or so; one that has not for this long does not read.
-#define PATIENCE 400000u
 
 int usb_jtag_get(void) { return *reg(EP1_CONF) & OUT_AVAILABLE ? (int)(*reg(EP1) & 0xff) : -1; }
 
+int usb_jtag_has_room(void) { return *reg(EP1_CONF) & IN_FREE; }
+
+// A FIFO of 64 bytes leaves by itself when it is full.
 void usb_jtag_put(uint8_t byte) {
-    for (uint32_t turns = PATIENCE; !(*reg(EP1_CONF) & IN_FREE); turns--)
-        if (turns == 0)
-            return;
+    while (!usb_jtag_has_room())
+        ;
     *reg(EP1) = byte;
 }
 
@@ -26,6 +26,7 @@ void usb_jtag_flush(void) { *reg(EP1_CONF) = WR_DONE; }
 #else
 
 int usb_jtag_get(void) { return -1; }
+int usb_jtag_has_room(void) { return 0; }
 void usb_jtag_put(uint8_t byte) { (void)byte; }
 void usb_jtag_flush(void) {}
 

@@ -4,5 +4,6 @@
 #include <stdint.h>
 
 int usb_jtag_get(void);
+int usb_jtag_has_room(void);
 void usb_jtag_put(uint8_t byte);
 void usb_jtag_flush(void);

@@ -9,7 +9,7 @@
 #include "plan.h"
 
 static struct {
-    uint8_t active, compressed, inflating, inflated;
+    uint8_t active, compressed, encrypted, inflated;
     uint32_t address, left;           // what has still to be written
     uint32_t erased, erase_end;       // [.., erased) is erased
     uint32_t block_size, expected;    // the number that the next block must have
@@ -23,14 +23,20 @@ struct answer write_begin(const uint8_t *words, size_t len, int compressed) {
     if (len != 16 && len != 20)
         return (struct answer){0, BAD_LENGTH};
     uint32_t size = load32(words), block_size = load32(words + 8), offset = load32(words + 12);
-    if (len == 20 && load32(words + 16))
-        return (struct answer){0, NOT_THERE};  // encrypted: the ROM writes that
+    s.encrypted = len == 20 && load32(words + 16);
     if (!flash_has(offset, size) || size > 0xffffffffu - (SECTOR - 1) - offset)
         return (struct answer){0, BAD_LENGTH};
+    if (s.encrypted && (offset | size) % ENCRYPTED_ALIGN)
+        return (struct answer){0, BAD_LENGTH};
+    // The ROM encrypts, and knows addresses of three bytes only.
+    if (s.encrypted && (!CAN_ENCRYPT || (offset + size) > 1u << 24))
+        return (struct answer){0, NOT_THERE};
+    if (size && flash_is_locked())
+        return (struct answer){0, SPI_LOCKED};
     if (block_size + 16 + 8 > SLOT_MEMORY / 2)
         return (struct answer){0, BAD_BLOCK_SIZE};
     s.compressed = compressed;
-    s.inflating = s.inflated = 0;
+    s.inflated = 0;
     s.address = offset;
     s.left = size;
     s.erased = offset & ~(SECTOR - 1);
@@ -60,7 +66,7 @@ static int write(const uint8_t *data, size_t len) {
     while (!s.error && s.erased < s.erase_end && s.erased < s.address + len)
         erase_next();
     if (!s.error)
-        s.error = flash_error(flash_program(s.address, data, len));
+        s.error = flash_error(flash_program(s.address, data, len, s.encrypted));
     s.address += len;
     s.left -= len;
     return s.error;
@@ -73,7 +79,9 @@ static int accept(struct frame frame) {
     int due = 0;
     uint32_t len = frame.len >= 24 ? load32(frame.data + 8) : 0, number = frame.len >= 24 ? load32(frame.data + 12) : 0;
     uint8_t op = frame.data[1];
-    if (!s.active || (op == FLASH_DEFL_DATA) != s.compressed)
+    if (op == FLASH_ENCRYPT_DATA && !(s.encrypted = CAN_ENCRYPT))
+        error = BAD_COMMAND;
+    else if (!s.active || (op == FLASH_DEFL_DATA) != s.compressed)
         error = NOT_BEGUN;
     else if (frame.len < 24 || frame.len - 24 != len || len > s.block_size || len == 0)
         error = BAD_LENGTH;
@@ -101,9 +109,10 @@ static int next_byte(void) {
         slip_release();
     while (s.input_len == 0) {
         struct frame frame = host_wait();
-        if (frame.len < 8 || frame.data[0] != 0 || frame.data[1] != FLASH_DEFL_DATA)
+        int is_request = frame.len >= 8 && frame.data[0] == 0;
+        if (is_request && frame.data[1] != FLASH_DEFL_DATA)
             return -1;
-        if (accept(frame)) {
+        if (is_request && accept(frame)) {
             s.input = frame.data + 24;
             s.input_len = load32(frame.data + 8);
         } else {
@@ -116,7 +125,6 @@ static int next_byte(void) {
 
 static void inflate_stream(void) {
     static const struct inflate_io IO = {next_byte, write, host_poll};
-    s.inflating = 1;
     switch (inflate(&IO)) {
     case INFLATE_DONE:
         s.inflated = 1;

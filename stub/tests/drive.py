@@ -82,6 +82,14 @@ ask(0x02, words(4096, 1, 4096, 0, 1))
 answer(0x02, 0xFF00)  # encrypted
 block(3, 0, b"x" * 64)
 answer(3, 0xC600)  # no stream
+ask(0x14)
+answer(0x14, 0xFF00)  # no ROM to ask
+send(struct.pack("<BBHII", 0, 0x0A, 8, 0, 0))
+answer(0x0A, 0xC000)  # shorter than it says
+ask(0x02, words(4096, 1, 4096, 0x50000))
+answer(0x02)
+block(0xD4, 0, b"x" * 64)
+answer(0xD4, 0xC300)  # nothing that encrypts
 
 # A spoilt block, one that comes twice, one that is missing.
 ask(0x02, words(8192, 2, 4096, 0x50000))
@@ -116,7 +124,18 @@ answer(0x11)
 block(0x11, 1, b"no zlib stream at all")
 answer(0x11, 0xC700)
 
-# Reading in a window.
+# A spoilt frame between the blocks of a stream is no end of it.
+ask(0x10, words(len(text), 3, 0x4000, 0x60000, 0))
+answer(0x10)
+for number in range(0, -(-len(stream) // 0x4000)):
+    send(b"noise")
+    block(0x11, number, stream[number * 0x4000 : (number + 1) * 0x4000])
+    answer(0x11)
+ask(0x12, words(1))
+answer(0x12)
+assert md5(0x60000, len(text)) == hashlib.md5(text).digest()
+
+# Reading in a window: of one packet, as nothing has been negotiated.
 ask(0xD2, words(0x1000, len(text), 4096, 2))
 answer(0xD2)
 read = b""

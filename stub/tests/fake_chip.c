@@ -6,6 +6,7 @@
 #include "../src/host.h"
 #include "../src/plan.h"
 #include "../src/port.h"
+#include "../src/usb_jtag.h"
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ void port_put(enum port port, uint8_t byte) {
         exit(1);
 }
 void port_flush(enum port port) { (void)port; }
+int usb_jtag_has_room(void) { return 0; }
 void port_set_baud(uint32_t baud, uint32_t old) { (void)baud; (void)old; }
 
 void flash_set_size(uint32_t size) { limit = size; }
@@ -37,8 +39,11 @@ int flash_has(uint32_t address, uint32_t len) {
     uint32_t end = limit ? limit : sizeof flash;
     return address <= end && len <= end - address;
 }
-void flash_read(uint32_t address, void *to, size_t len) { memcpy(to, flash + address, len); }
-enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len) {
+void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) { memcpy(to, flash + address, len); }
+void flash_attach(uint32_t pads) { (void)pads; }
+int flash_is_locked(void) { return 0; }
+enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted) {
+    (void)encrypted;
     host_poll();
     for (size_t i = 0; i < len; i++)
         flash[address + i] &= data[i];

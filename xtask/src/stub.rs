@@ -82,21 +82,22 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
     fs::write(folder.join("chip.h"), chip::header(entry, stub)?)?;
     fs::write(folder.join("link.ld"), chip::linker_script(stub))?;
 
-    let (compiler, machine, arch): (_, &[&str], _) = if entry.is_riscv() {
+    let (compiler, machine, assembly): (_, &[&str], &[&str]) = if entry.is_riscv() {
         (
             "riscv64-unknown-elf-gcc",
             &[
                 "-march=rv32imc_zicsr",
                 "-mabi=ilp32",
                 "-msmall-data-limit=0",
+                "-msave-restore",
             ],
-            "riscv",
+            &["riscv/entry.S", "riscv/save.S"],
         )
     } else {
         (
             "xtensa-lx106-elf-gcc",
             &["-mtext-section-literals"],
-            "xtensa",
+            &["xtensa/entry.S"],
         )
     };
     let source = root.join("stub/src");
@@ -124,7 +125,7 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
         .arg(folder.join("link.ld"))
         .arg("-o")
         .arg(&elf)
-        .arg(source.join("arch").join(arch).join("entry.S"));
+        .args(assembly.iter().map(|name| source.join("arch").join(name)));
     command.args(sources(&source));
     let status = command.status().map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!(

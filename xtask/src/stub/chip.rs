@@ -22,6 +22,7 @@ pub struct Entry {
     uart: Uart,
     watchdogs: Option<Watchdogs>,
     flash: Flash,
+    rom: Rom,
     /// None where the chip stays with its ROM.
     #[serde(default)]
     pub stub: Vec<Stub>,
@@ -63,6 +64,12 @@ struct SuperWatchdog {
 #[derive(Deserialize)]
 struct Flash {
     address_32bit: bool,
+    encrypted_align: u32,
+}
+
+#[derive(Deserialize)]
+struct Rom {
+    security_info: String,
 }
 
 /// One `[[stub]]`; `chips/README.md` says what the keys mean.
@@ -77,9 +84,24 @@ pub struct Stub {
     uart_fifo: Option<Fifo>,
     uart_update: Option<u32>,
     usb_jtag: Option<u32>,
-    reset: Option<Reset>,
-    rom_attach: Option<u32>,
-    rom_spi_config: Option<u32>,
+    reset: Reset,
+    rom: RomFunctions,
+}
+
+/// Addresses of what the stub calls in the ROM.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RomFunctions {
+    attach: u32,
+    spi_config: Option<u32>,
+    select_pads: Option<u32>,
+    set_params: Option<u32>,
+    write_encrypted: Option<u32>,
+    security_info: Option<u32>,
+    security_info_eco7: Option<u32>,
+    eco: Option<u32>,
+    set_user_start: Option<u32>,
+    user_code: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +121,22 @@ struct Reset {
 impl Entry {
     pub fn is_riscv(&self) -> bool {
         self.architecture == "riscv32"
+    }
+
+    /// Bytes of the ROM's answer to GET_SECURITY_INFO.
+    fn security_info_len(&self) -> Result<u32> {
+        match self.rom.security_info.as_str() {
+            "none" => Ok(0),
+            "short" => Ok(12),
+            "long" => Ok(20),
+            other => Err(format!("security_info = {other:?}").into()),
+        }
+    }
+
+    /// Whether the ROM's functions are called by rotating the register window: all Xtensa chips but
+    /// the ESP8266.
+    fn has_windowed_rom(&self) -> bool {
+        !self.is_riscv() && self.architecture != "xtensa-lx106"
     }
 }
 
@@ -136,16 +174,18 @@ pub fn header(entry: &Entry, stub: &Stub) -> Result<String> {
         ("UART_FIFO_READ", read),
         ("UART_FIFO_WRITE", write),
         ("SPI_BASE", spi.base),
-        ("SPI_USR", spi.base + spi.usr),
-        ("SPI_USR1", spi.base + spi.usr1),
-        ("SPI_USR2", spi.base + spi.usr2),
-        ("SPI_W0", spi.base + spi.w0),
+        ("SPI_USR", spi.usr),
+        ("SPI_USR1", spi.usr1),
+        ("SPI_USR2", spi.usr2),
+        ("SPI_W0", spi.w0),
         ("SPI_ADDRESS_MSB", u32::from(spi.address_msb)),
         ("FLASH_32BIT", u32::from(entry.flash.address_32bit)),
+        ("ENCRYPTED_ALIGN", entry.flash.encrypted_align),
+        ("SECURITY_INFO_LEN", entry.security_info_len()?),
     ];
     if let Some((mosi, miso)) = spi.mosi_dlen.zip(spi.miso_dlen) {
-        numbers.push(("SPI_MOSI_DLEN", spi.base + mosi));
-        numbers.push(("SPI_MISO_DLEN", spi.base + miso));
+        numbers.push(("SPI_MOSI_DLEN", mosi));
+        numbers.push(("SPI_MISO_DLEN", miso));
     }
     if let Some(dogs) = &entry.watchdogs {
         numbers.push(("WDT_CONFIG0", dogs.config0));
@@ -158,18 +198,28 @@ pub fn header(entry: &Entry, stub: &Stub) -> Result<String> {
             numbers.push(("SWD_KEY", swd.key));
         }
     }
-    if let Some(reset) = &stub.reset {
-        let bit = 1_u32
-            .checked_shl(reset.bit)
-            .ok_or("a register has 32 bits")?;
-        numbers.push(("RESET_REGISTER", reset.register));
-        numbers.push(("RESET_BIT", bit));
+    let bit = 1_u32
+        .checked_shl(stub.reset.bit)
+        .ok_or("a register has 32 bits")?;
+    numbers.push(("RESET_REGISTER", stub.reset.register));
+    numbers.push(("RESET_BIT", bit));
+    if entry.has_windowed_rom() {
+        numbers.push(("ROM_WINDOWED", 1));
     }
+    let rom = &stub.rom;
     for (name, number) in [
         ("UART_UPDATE", stub.uart_update),
         ("USB_JTAG_BASE", stub.usb_jtag),
-        ("ROM_ATTACH", stub.rom_attach),
-        ("ROM_SPI_CONFIG", stub.rom_spi_config),
+        ("ROM_ATTACH", Some(rom.attach)),
+        ("ROM_SPI_CONFIG", rom.spi_config),
+        ("ROM_SELECT_PADS", rom.select_pads),
+        ("ROM_SET_PARAMS", rom.set_params),
+        ("ROM_WRITE_ENCRYPTED", rom.write_encrypted),
+        ("ROM_SECURITY_INFO", rom.security_info),
+        ("ROM_SECURITY_INFO_ECO7", rom.security_info_eco7),
+        ("ROM_ECO", rom.eco),
+        ("ROM_SET_USER_START", rom.set_user_start),
+        ("ROM_USER_CODE", rom.user_code),
     ] {
         numbers.extend(number.map(|number| (name, number)));
     }

@@ -11,7 +11,13 @@ use flate2::write::ZlibEncoder;
 use crate::{Result, report};
 
 /// What of a chip's numbers the commands need, for a chip that is not one.
-const FAKE_CHIP: &str = "#pragma once\n#define FLASH_32BIT 1\n";
+const FAKE_CHIP: &str = "#pragma once
+#define FLASH_32BIT 1
+#define ENCRYPTED_ALIGN 16
+#define RESET_REGISTER 0x1000u
+#define RESET_BIT 1u
+#define SECURITY_INFO_LEN 0
+";
 
 /// Runs the claims of stub/tests/host.c and the inflater's, and the commands against a flash in
 /// memory.
