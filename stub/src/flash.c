@@ -101,24 +101,34 @@ static uint32_t status(void) {
     return spi()[SPI_W0 / 4] & 0xff;
 }
 
-// Waits until the flash is done, however long that takes: it is the host that has a clock.
-static enum flash_result settle(void) {
-    for (uint32_t now; (now = status()) & BUSY; host_poll())
-        if (now == 0xff)
-            return FLASH_FAILED;  // nobody drives the line
-    return FLASH_OK;
+// A program or an erase has been started and not yet been seen to end: what comes next waits for it,
+// and until then the CPU has other things to do.
+static uint8_t working;
+
+int flash_is_busy(void) {
+    if (working) {
+        uint32_t now = status();
+        working = now & BUSY && now != 0xff;  // all ones: nobody drives the line
+    }
+    return working;
+}
+
+void flash_settle(void) {
+    while (flash_is_busy())
+        host_poll();
 }
 
 int flash_is_locked(void) { return status() & PROTECTED; }
 
 void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) {
+    flash_settle();
     addressed(READ, address, 0, len);
     volatile uint32_t *w = spi() + SPI_W0 / 4;
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         to[i] = w[i];
 }
 
-static enum flash_result program_chunk(uint32_t address, const uint8_t *data, size_t len) {
+static void program_chunk(uint32_t address, const uint8_t *data, size_t len) {
     uint32_t words[FLASH_CHUNK / 4], all = 0xffffffff;
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         words[i] = 0xffffffff;
@@ -126,37 +136,38 @@ static enum flash_result program_chunk(uint32_t address, const uint8_t *data, si
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         all &= words[i];
     if (all == 0xffffffff)
-        return FLASH_OK;  // what erased flash holds
+        return;  // what erased flash holds
+    flash_settle();
     simple(WRITE_ENABLE);
     volatile uint32_t *w = spi() + SPI_W0 / 4;
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         w[i] = words[i];
     addressed(PROGRAM, address, len, 0);
-    return settle();
+    working = 1;
 }
 
 enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted) {
-    enum flash_result result = FLASH_OK;
-    while (len > 0 && !result) {
+    while (len > 0) {
         // A chunk lies within one aligned piece of 64 bytes, and so within a page of 256.
         size_t part = FLASH_CHUNK - address % FLASH_CHUNK;
         if (part > len)
             part = len;
+        if (!encrypted)
+            program_chunk(address, data, part);
 #ifdef ROM_WRITE_ENCRYPTED
-        if (encrypted) {
+        else {
             uint32_t args[6] = {address, (uintptr_t)data, part};
-            result = rom_call(ROM_WRITE_ENCRYPTED, args) ? FLASH_FAILED : FLASH_OK;
-        } else
-#else
-        (void)encrypted;
+            flash_settle();
+            if (rom_call(ROM_WRITE_ENCRYPTED, args))
+                return FLASH_FAILED;
+        }
 #endif
-            result = program_chunk(address, data, part);
         host_poll();
         address += part;
         data += part;
         len -= part;
     }
-    return result;
+    return FLASH_OK;
 }
 
 static int is_blank(uint32_t address, uint32_t len) {
@@ -180,7 +191,8 @@ enum flash_result flash_erase(uint32_t address, uint32_t unit) {
         return FLASH_LOCKED;
     simple(WRITE_ENABLE);
     addressed(unit == SECTOR ? ERASE_4K : unit == 0x8000 ? ERASE_32K : ERASE_64K, address, 0, 0);
-    return settle();
+    working = 1;
+    return FLASH_OK;
 }
 
 enum flash_result flash_erase_range(uint32_t address, uint32_t end) {
@@ -191,13 +203,17 @@ enum flash_result flash_erase_range(uint32_t address, uint32_t end) {
             return result;
         address += unit;
     }
+    flash_settle();
     return FLASH_OK;
 }
 
 enum flash_result flash_erase_all(void) {
+    flash_settle();
     if (flash_is_locked())
         return FLASH_LOCKED;
     simple(WRITE_ENABLE);
     simple(ERASE_CHIP);
-    return settle();
+    working = 1;
+    flash_settle();
+    return FLASH_OK;
 }

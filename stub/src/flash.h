@@ -18,13 +18,16 @@ enum flash_result { FLASH_OK, FLASH_FAILED, FLASH_LOCKED, FLASH_OUTSIDE };
 // the eFuses say, or the usual ones.
 void flash_attach(uint32_t pads);
 int flash_is_locked(void);
+// Programs and erases are under way when their function returns; what comes next waits for them.
+int flash_is_busy(void);
+void flash_settle(void);
 void flash_set_size(uint32_t size);  // from SPI_SET_PARAMS; before it, nothing is outside
 int flash_has(uint32_t address, uint32_t len);
 // At most FLASH_CHUNK bytes; what stands behind them in `to` is overwritten.
 void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len);
 // Encrypted: address and length in multiples of what the chip encrypts at once, data aligned to 4.
 enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted);
-// Erases one unit of 64, 32 or 4 KB, unless it is blank.
+// Begins to erase one unit of 64, 32 or 4 KB, unless it is blank.
 enum flash_result flash_erase(uint32_t address, uint32_t unit);
 enum flash_result flash_erase_range(uint32_t address, uint32_t end);
 enum flash_result flash_erase_all(void);

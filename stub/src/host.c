@@ -16,8 +16,9 @@ static uint8_t unheard;  // USB-Serial/JTAG has not been greeted yet
 
 void host_poll(void) {
     for (enum port port = PORT_UART; port < PORTS; port++)
-        for (int byte; !slip_is_full() && (byte = port_get(port)) >= 0;)
-            slip_take(port, byte);
+        for (unsigned waiting; !slip_is_full() && (waiting = port_waiting(port));)
+            while (waiting-- && !slip_is_full())
+                slip_take(port, port_get(port));
 }
 
 static void send(uint8_t byte) {

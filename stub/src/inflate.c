@@ -138,8 +138,6 @@ static int give(void) {
 
 static int emit(uint8_t byte) {
     s.window[s.written++ % INFLATE_WINDOW] = byte;
-    if (s.written % 64 == 0)
-        s.io->breathe();
     return s.written % INFLATE_PART == 0 ? give() : 0;
 }
 

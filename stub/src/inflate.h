@@ -15,10 +15,9 @@ enum inflate_result {
 struct inflate_io {
     int (*next)(void);                              // the next byte, or -1
     int (*take)(const uint8_t *data, size_t len);   // 0 when taken; at most INFLATE_PART bytes a call
-    void (*breathe)(void);                          // called often, so that reception is not starved
 };
 
 #define INFLATE_WINDOW 32768u
-#define INFLATE_PART 4096u
+#define INFLATE_PART 64u  // what the flash takes at once: the next part is made while it does
 
 enum inflate_result inflate(const struct inflate_io *io);

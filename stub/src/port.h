@@ -5,8 +5,10 @@
 
 enum port { PORT_UART, PORT_USB_JTAG };
 
-// The next byte from this port, or -1 when none is there.
-int port_get(enum port port);
+// How many bytes wait there at least, and the next of them. (The count of the ESP32 need not be right
+// just after a read, IDF's uart_ll.h says: what was counted is read before it is counted again.)
+unsigned port_waiting(enum port port);
+uint8_t port_get(enum port port);
 // Waits for room.
 void port_put(enum port port, uint8_t byte);
 // Sends what is still held back; for the UART, waits until the last bit has left.

@@ -7,10 +7,6 @@
 #define UART_CLKDIV (UART_BASE + 0x14)
 #define TX_FIFO 128u
 
-static int uart_get(void) {
-    // The count of newer chips has ten bits, but never more than 128 in the FIFO.
-    return *reg(UART_STATUS) & 0xff ? (int)(*reg(UART_FIFO_READ) & 0xff) : -1;
-}
 
 static void uart_put(uint8_t byte) {
     while ((*reg(UART_STATUS) >> 16 & 0xff) >= TX_FIFO - 2)
@@ -49,7 +45,12 @@ void port_set_baud(uint32_t baud, uint32_t old) {
 #endif
 }
 
-int port_get(enum port port) { return port == PORT_UART ? uart_get() : usb_jtag_get(); }
+unsigned port_waiting(enum port port) {
+    // The count of newer chips has ten bits, but never more than 128 in the FIFO.
+    return port == PORT_UART ? *reg(UART_STATUS) & 0xff : usb_jtag_waiting();
+}
+
+uint8_t port_get(enum port port) { return port == PORT_UART ? *reg(UART_FIFO_READ) : usb_jtag_get(); }
 
 void port_put(enum port port, uint8_t byte) {
     if (port == PORT_UART)

@@ -8,9 +8,10 @@
 #define EP1_CONF (USB_JTAG_BASE + 4)
 #define WR_DONE 1u
 #define IN_FREE 2u
-#define OUT_AVAILABLE 4u
+#define OUT_AVAILABLE_BIT 2
 
-int usb_jtag_get(void) { return *reg(EP1_CONF) & OUT_AVAILABLE ? (int)(*reg(EP1) & 0xff) : -1; }
+unsigned usb_jtag_waiting(void) { return *reg(EP1_CONF) >> OUT_AVAILABLE_BIT & 1; }
+uint8_t usb_jtag_get(void) { return *reg(EP1); }
 
 int usb_jtag_has_room(void) { return *reg(EP1_CONF) & IN_FREE; }
 
@@ -25,7 +26,8 @@ void usb_jtag_flush(void) { *reg(EP1_CONF) = WR_DONE; }
 
 #else
 
-int usb_jtag_get(void) { return -1; }
+unsigned usb_jtag_waiting(void) { return 0; }
+uint8_t usb_jtag_get(void) { return 0; }
 int usb_jtag_has_room(void) { return 0; }
 void usb_jtag_put(uint8_t byte) { (void)byte; }
 void usb_jtag_flush(void) {}

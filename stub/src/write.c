@@ -56,7 +56,7 @@ static void erase_next(void) {
 }
 
 void write_ahead(void) {
-    if (s.active && !s.error && s.erased < s.erase_end)
+    if (s.active && !s.error && s.erased < s.erase_end && !flash_is_busy())
         erase_next();
 }
 
@@ -124,7 +124,7 @@ static int next_byte(void) {
 }
 
 static void inflate_stream(void) {
-    static const struct inflate_io IO = {next_byte, write, host_poll};
+    static const struct inflate_io IO = {next_byte, write};
     switch (inflate(&IO)) {
     case INFLATE_DONE:
         s.inflated = 1;
@@ -165,5 +165,6 @@ struct answer write_end(int compressed) {
     else if (!error && s.left)
         error = TOO_LITTLE;
     s.active = 0;
+    flash_settle();
     return (struct answer){0, error};
 }

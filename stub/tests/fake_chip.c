@@ -17,12 +17,13 @@ static uint8_t flash[1 << 20];
 static uint32_t limit;
 uint8_t text_start[1], text_end[1], ram_start[1], ram_end[1];
 
-int port_get(enum port port) {
+unsigned port_waiting(enum port port) {
     struct pollfd ready = {0, POLLIN, 0};
+    return port == PORT_UART && poll(&ready, 1, 0) > 0;
+}
+uint8_t port_get(enum port port) {
     uint8_t byte;
-    if (port != PORT_UART || poll(&ready, 1, 0) <= 0)
-        return -1;
-    if (read(0, &byte, 1) != 1)
+    if (port != PORT_UART || read(0, &byte, 1) != 1)
         exit(0);
     return byte;
 }
@@ -42,6 +43,8 @@ int flash_has(uint32_t address, uint32_t len) {
 void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) { memcpy(to, flash + address, len); }
 void flash_attach(uint32_t pads) { (void)pads; }
 int flash_is_locked(void) { return 0; }
+int flash_is_busy(void) { return 0; }
+void flash_settle(void) {}
 enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted) {
     (void)encrypted;
     host_poll();

@@ -96,13 +96,12 @@ static int next(void) {
     return byte == EOF ? -1 : byte;
 }
 static int take(const uint8_t *data, size_t len) { return len > INFLATE_PART || fwrite(data, 1, len, stdout) != len; }
-static void breathe(void) {}
 
 // Without an argument the claims; with `inflate` a stream on standard input, whose result is the exit
 // code; what it leaves of the input is an error of its own, 9.
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "inflate") == 0) {
-        struct inflate_io io = {next, take, breathe};
+        struct inflate_io io = {next, take};
         enum inflate_result result = inflate(&io);
         return result == INFLATE_DONE && getchar() != EOF ? 9 : (int)result;
     }

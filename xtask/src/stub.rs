@@ -96,7 +96,7 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
     } else {
         (
             "xtensa-lx106-elf-gcc",
-            &["-mtext-section-literals"],
+            &["-mtext-section-literals", "-mno-target-align"],
             &["xtensa/entry.S"],
         )
     };
