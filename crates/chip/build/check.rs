@@ -23,6 +23,7 @@ pub fn chip(id: &str, chip: &Chip) -> Result<(), Vec<String>> {
     check.security(chip);
     check.flash(chip);
     check.memory(chip);
+    check.machine(chip);
     check.quirks(chip);
     if check.problems.is_empty() {
         Ok(())
@@ -682,6 +683,29 @@ impl Check<'_> {
                 "memory.rom_reserved",
                 format!("{place} is mapped flash"),
             );
+        }
+    }
+
+    fn machine(&mut self, chip: &Chip) {
+        let Some(machine) = &chip.machine else {
+            return;
+        };
+        let (cycles, crystal) = machine.clock;
+        self.require(cycles > 0 && crystal > 0, "machine.clock", "must not be 0");
+        let windows = machine.ram.iter().map(|w| (w.start, w.end));
+        let mut ranges: Vec<_> = windows.chain(machine.rom.iter().copied()).collect();
+        ranges.sort_unstable();
+        for (start, end) in &ranges {
+            let place = format!("{start:#x} to {end:#x} is empty");
+            self.require(start < end, "machine", place);
+        }
+        for pair in ranges.windows(2) {
+            let place = format!("{:#x} stands in the window before it", pair[1].0);
+            self.require(pair[0].1 <= pair[1].0, "machine", place);
+        }
+        for (name, at) in &machine.rom_functions {
+            let inside = machine.rom.iter().any(|(start, end)| (start..end).contains(&at));
+            self.require(inside, "machine.rom_functions", format!("{name} is not in ROM"));
         }
     }
 

@@ -9,7 +9,7 @@ use super::check::size_bytes;
 use super::extras::Extras;
 use super::fuses;
 use super::rom_code::RomCode;
-use super::schema::{Assumed, Chip, Crystal, Detection, Feature, Field, Rule};
+use super::schema::{Assumed, Chip, Crystal, Detection, Feature, Field, Machine, Rule};
 
 /// ETS_EFUSE_KEY_PURPOSE_INVALID of most ROMs.
 const NO_PURPOSE: u8 = 12;
@@ -134,6 +134,7 @@ impl Emit {
                 r.start, r.end, r.min_revision, r.max_revision
             )
         });
+        let machine = option(c.machine.as_ref(), machine);
         let mut named = Vec::new();
         for (name, runs) in &c.named_bits {
             named.push(format!("({name:?}, {})", self.one(runs)?));
@@ -162,6 +163,7 @@ impl Emit {
     strapping: {strapping},
     flash: {},
     memory: {memory},
+    machine: {machine},
     rom_reserved: {reserved},
     irom: {:#010x}..{:#010x},
     drom: {:#010x}..{:#010x},
@@ -344,6 +346,30 @@ impl Emit {
             Some(runs) => Ok(format!("Some({})", self.one(runs)?)),
         }
     }
+}
+
+fn machine(m: &Machine) -> String {
+    let ram = list(&m.ram, |w| {
+        format!(
+            "RamWindow {{ range: {:#010x}..{:#010x}, bank: {:?}, offset: {:#x}, \
+             access: RamAccess::{:?} }}",
+            w.start, w.end, w.bank, w.offset, w.access
+        )
+    });
+    let blocks = list(&m.blocks, |b| {
+        format!(
+            "RegisterBlock {{ kind: BlockKind::{:?}, base: {:#010x} }}",
+            b.kind, b.base
+        )
+    });
+    let functions: Vec<_> = m.rom_functions.iter().collect();
+    format!(
+        "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {}, blocks: {blocks}, rom_functions: {} }}",
+        m.clock,
+        m.stack,
+        list(&m.rom, |(start, end)| format!("{start:#010x}..{end:#010x}")),
+        list(&functions, |(name, at)| format!("({name:?}, {at:#010x})")),
+    )
 }
 
 fn rom(c: &Chip) -> String {

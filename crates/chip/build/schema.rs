@@ -32,6 +32,7 @@ pub struct Chip {
     pub strapping: Option<Strapping>,
     pub flash: Flash,
     pub memory: Memory,
+    pub machine: Option<Machine>,
     #[serde(default)]
     pub named_bits: BTreeMap<String, Runs>,
     /// Read and checked by `cargo xtask stub`, which alone needs it.
@@ -484,6 +485,58 @@ pub struct Memory {
     /// What the ROM's loader works in.
     #[serde(default)]
     pub rom_reserved: Vec<Reserved>,
+}
+
+/// What the simulator needs in order to execute programs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// CPU cycles and the crystal's cycles in the same time.
+    pub clock: (u8, u8),
+    pub ram: Vec<Window>,
+    pub stack: u32,
+    /// Start, end (exclusive).
+    pub rom: Vec<(u32, u32)>,
+    #[serde(default)]
+    pub blocks: Vec<Block>,
+    /// Address, by name.
+    #[serde(default)]
+    pub rom_functions: BTreeMap<String, u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    pub start: u32,
+    pub end: u32,
+    pub bank: String,
+    /// Of the window's first byte in its bank.
+    #[serde(default)]
+    pub offset: u32,
+    #[serde(default)]
+    pub access: RamAccess,
+}
+
+#[derive(Deserialize, Clone, Copy, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum RamAccess {
+    #[default]
+    Any,
+    Data,
+    WordOnly,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    pub kind: BlockKind,
+    pub base: u32,
+}
+
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockKind {
+    UsbSerialJtag,
 }
 
 #[derive(Deserialize)]

@@ -52,6 +52,8 @@ pub struct Chip {
     pub irom: Range<u32>,
     /// Data bus window through which flash is read; empty where the chip has none.
     pub drom: Range<u32>,
+    /// What the simulator needs in order to execute programs; `None`: it does not.
+    pub machine: Option<Machine>,
     /// UF2 family id, where one is assigned.
     pub uf2_family: Option<u32>,
     /// Behaviour that numbers cannot express; each has one function in the code.
@@ -712,6 +714,63 @@ pub struct MemoryRange {
     pub name: &'static str,
     /// Addresses.
     pub range: Range<u32>,
+}
+
+/// What a program finds around its CPU.
+#[derive(Debug)]
+pub struct Machine {
+    /// CPU cycles, and the crystal's cycles in the same time, as the ROM's loader leaves the clock.
+    pub clock: (u8, u8),
+    /// RAM as the CPU sees it. Windows on one bank show the same bytes.
+    pub ram: &'static [RamWindow],
+    /// The stack pointer with which the ROM's loader starts a program.
+    pub stack: u32,
+    /// Where the mask ROM is seen.
+    pub rom: &'static [Range<u32>],
+    /// Blocks of registers that are modelled, beside those that other entries name.
+    pub blocks: &'static [RegisterBlock],
+    /// Entry points of ROM functions, by ascending name.
+    pub rom_functions: &'static [(&'static str, u32)],
+}
+
+/// RAM at some addresses.
+#[derive(Debug)]
+pub struct RamWindow {
+    /// Addresses.
+    pub range: Range<u32>,
+    /// Name of the memory behind it.
+    pub bank: &'static str,
+    /// Where in that memory the first byte is.
+    pub offset: u32,
+    /// What can be done with it.
+    pub access: RamAccess,
+}
+
+/// What a CPU can do through a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RamAccess {
+    /// Everything.
+    Any,
+    /// Loads and stores, no code.
+    Data,
+    /// Everything, but aligned words alone.
+    WordOnly,
+}
+
+/// A block of registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisterBlock {
+    /// What it is.
+    pub kind: BlockKind,
+    /// Its first register.
+    pub base: u32,
+}
+
+/// Kinds of blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// USB-Serial/JTAG.
+    UsbSerialJtag,
 }
 
 /// RAM that the ROM's loader works in, as some revisions have it.

@@ -1,15 +1,20 @@
 //! What the CPU of the chip sees: registers, memory, and the flash on its pins.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use guru_chip::{Bits, Chip, Quirk, Revision, Watchdogs};
 use guru_link::Instant;
 use guru_wire::Grants;
 
+use crate::cpu::AddressSpace;
+use crate::event::Event;
 use crate::flash::{Nor, Work};
 use crate::fuses::Fuses;
 use crate::identity::{Words, may_leave_flash_off};
+use crate::machine::{Activity, Peripherals, ram};
 use crate::memory::Memory;
+use crate::options::UsbMode;
 use crate::spi::Spi;
 
 /// The peripherals of a chip, and its flash.
@@ -19,7 +24,18 @@ pub(crate) struct Board {
     pub nor: Nor,
     pub spi: Spi,
     pub words: Words,
+    /// RAM, and what of ROM there is, as the CPU sees it.
+    pub ram: AddressSpace<()>,
+    pub peripherals: Peripherals,
+    /// What was written to registers that are not modelled.
     pub memory: Memory,
+    usb: UsbMode,
+    /// When the supply fails, if a fault struck a command of the program's.
+    pub power_fails_at: Option<u64>,
+    /// What the program did that somebody should hear of.
+    pub reports: Vec<Event>,
+    /// Registers without a model of which that has been said, and whether they were written.
+    reported: HashSet<(u32, bool)>,
     /// What a secure download certificate has opened, until the chip is reset as a whole.
     pub grants: Grants,
     watchdog: Option<Watchdog>,
@@ -28,8 +44,6 @@ pub(crate) struct Board {
     pub chip_id: Option<u32>,
     /// Value of GPIO_STRAP.
     pub strap: u32,
-    /// Present divider of the UART, in the form of its register.
-    pub clkdiv: u32,
 }
 
 #[derive(Debug)]
@@ -50,6 +64,8 @@ struct Watchdog {
 const WDT_ENABLE: u32 = 1 << 31;
 /// RWDT_CONFIG0: what stage 0 does; 3 and above reset something, 5 is the whole chip with its RTC.
 const WDT_STAGE0: u32 = 28;
+/// Below this no chip has a register.
+const LOWEST: u32 = 0x1000_0000;
 /// Frequency of the slow clock that counts the watchdog, in Hz (the internal RC oscillator).
 const SLOW_CLOCK: u64 = 136_000;
 /// How long a chip that was entered over USB-Serial/JTAG lives when nobody silences its
@@ -57,19 +73,24 @@ const SLOW_CLOCK: u64 = 136_000;
 const USB_WATCHDOG: Duration = Duration::from_secs(10);
 
 impl Board {
-    pub fn new(chip: &'static Chip, nor: Nor, words: Words) -> Self {
+    pub fn new(chip: &'static Chip, nor: Nor, words: Words, usb: UsbMode) -> Self {
         Self {
             chip,
             nor,
             spi: Spi::new(&chip.spi),
             words,
+            ram: ram(chip),
+            peripherals: Peripherals::new(chip, usb),
             memory: Memory::default(),
+            usb,
+            power_fails_at: None,
+            reports: Vec::new(),
+            reported: HashSet::new(),
             grants: Grants::default(),
             watchdog: chip.watchdogs.as_ref().map(Watchdog::new),
             force_download: 0,
             chip_id: None,
             strap: 0,
-            clkdiv: 0,
         }
     }
 
@@ -78,8 +99,12 @@ impl Board {
     pub fn reset(&mut self, all: bool) {
         self.spi = Spi::new(&self.chip.spi);
         self.watchdog = self.chip.watchdogs.as_ref().map(Watchdog::new);
+        self.peripherals = Peripherals::new(self.chip, self.usb);
+        self.power_fails_at = None;
+        self.reported.clear();
         if all {
             self.memory.clear();
+            self.ram.clear();
             self.force_download = 0;
         }
     }
@@ -173,64 +198,191 @@ impl Board {
         }
     }
 
-    pub fn read(&self, address: u32) -> u32 {
-        if let Some(value) = self.spi.read(address) {
-            return value;
+    /// A word as the CPU sees it, without the effects that reading it may have.
+    pub fn peek(&self, address: u32) -> u32 {
+        if let Some(Ok(word)) = self.ram.load_memory::<4>(address) {
+            return word;
+        }
+        self.known(address, Instant::default())
+            .unwrap_or_else(|| self.memory.read_word(address))
+    }
+
+    /// Reads a word as the ROM's loader does.
+    pub fn read(&mut self, address: u32, now: Instant) -> u32 {
+        if let Some(Ok(word)) = self.ram.load_memory::<4>(address) {
+            return word;
+        }
+        let read = self.read_register(address, now, &mut Activity::default());
+        read.unwrap_or_else(|| self.memory.read_word(address))
+    }
+
+    /// Reads a register. `None`: it is not modelled.
+    pub fn read_register(
+        &mut self,
+        address: u32,
+        now: Instant,
+        activity: &mut Activity,
+    ) -> Option<u32> {
+        let at = now.0.as_nanos() as u64;
+        let read = self.peripherals.read(address, at, activity);
+        read.or_else(|| self.known(address, now))
+    }
+
+    /// Reads a register for the program that runs. One that is not modelled is reported, and holds
+    /// what was written.
+    pub fn load(&mut self, address: u32, now: Instant, activity: &mut Activity) -> u32 {
+        self.read_register(address, now, activity)
+            .unwrap_or_else(|| {
+                self.report(address, false);
+                self.memory.read_word(address)
+            })
+    }
+
+    /// Writes a register for the program that runs.
+    pub fn store(&mut self, address: u32, value: u32, now: Instant, activity: &mut Activity) {
+        let before = self.spi.snapshot();
+        let dog = self.watchdog_expires();
+        let (known, work) = self.write_register(address, value, now, activity);
+        if let Some(time) = work.and_then(|work| work.power_loss) {
+            let at = (now + time).0.as_nanos() as u64;
+            self.power_fails_at = Some(self.power_fails_at.unwrap_or(u64::MAX).min(at));
+        }
+        let after = self.spi.snapshot();
+        activity.changed |=
+            work.is_some() || after.2 || (before.0, before.1) != (after.0, after.1);
+        activity.changed |= dog != self.watchdog_expires();
+        if !known {
+            self.report(address, true);
+            activity.changed |= self.memory.read_word(address) != value;
+            self.keep(address, value);
+        }
+    }
+
+    /// Whether registers may be at an address. Below and above there is nothing, or flash that is not
+    /// mapped.
+    pub fn answers(&self, address: u32) -> bool {
+        let rom = self.chip.machine.as_ref().map_or(&[][..], |map| map.rom);
+        let mapped = [&self.chip.irom, &self.chip.drom];
+        address >= LOWEST
+            && !mapped.iter().any(|range| range.contains(&address))
+            && !rom.iter().any(|range| range.contains(&address))
+    }
+
+    /// Whether something came up that the CPU must not run past.
+    pub fn wants_attention(&self) -> bool {
+        self.power_fails_at.is_some()
+    }
+
+    fn report(&mut self, address: u32, write: bool) {
+        if self.reported.insert((address, write)) {
+            self.reports.push(Event::UnknownRegister { address, write });
+        }
+    }
+
+    /// When, after `now`, something that the program can see changes by itself.
+    pub fn next_change(&self, now: u64) -> Option<u64> {
+        let flash = self.nor.busy_until().0.as_nanos();
+        let flash = u64::try_from(flash).ok().filter(|at| *at > now);
+        let blocks = self.peripherals.next_event(now);
+        [flash, blocks, self.spi.next_event(now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// A register of what a session needs without a program. `None`: the address is none of these.
+    fn known(&self, address: u32, now: Instant) -> Option<u32> {
+        if let Some(value) = self.spi.read(address, now) {
+            return Some(value);
         }
         if let Some(value) = self.words.seen(self.chip, address) {
-            return value;
+            return Some(value);
         }
         if let Some(value) = self.watchdog.as_ref().and_then(|dog| dog.read(address)) {
-            return value;
+            return Some(value);
         }
         if let Some(map) = &self.chip.strapping {
             if address == map.gpio_strap {
-                return self.strap;
+                return Some(self.strap);
             }
             if map.force_download.is_some_and(|bits| bits.addr == address) {
-                return self.force_download;
+                return Some(self.force_download);
             }
         }
         if address == self.chip.uart.clkdiv {
-            return self.clkdiv;
+            return Some(self.peripherals.uart.divider());
         }
         if address == self.chip.uart.date {
-            return UART_DATE;
+            return Some(UART_DATE);
         }
-        if self.in_efuse(address) {
-            return 0;
-        }
-        self.memory.read_word(address)
+        self.in_efuse(address).then_some(0)
     }
 
-    /// Writes a register; a command for the flash returns what it costs.
+    /// Writes a word as the ROM's loader does; a command for the flash returns what it costs.
     pub fn write(&mut self, address: u32, value: u32, now: Instant) -> Option<Work> {
+        if self.ram.store_memory::<4>(address, value).is_some() {
+            return None;
+        }
+        // The loader has the UART for itself.
+        if address == self.chip.uart.clkdiv {
+            return None;
+        }
+        let (known, work) = self.write_register(address, value, now, &mut Activity::default());
+        if !known {
+            self.keep(address, value);
+        }
+        work
+    }
+
+    /// Puts bytes where the ROM's loader is told to.
+    pub fn put(&mut self, address: u32, bytes: &[u8]) {
+        for (at, byte) in (0..).map(|offset| address.wrapping_add(offset)).zip(bytes) {
+            if self.ram.poke(at, &[*byte]).is_err() {
+                self.memory.write(at, &[*byte]);
+            }
+        }
+    }
+
+    fn keep(&mut self, address: u32, value: u32) {
+        self.memory.write(address, &value.to_le_bytes());
+        self.watch_flash_supply();
+    }
+
+    /// Writes a register. The first answer is whether it is modelled, the second what a command
+    /// for the flash costs.
+    fn write_register(
+        &mut self,
+        address: u32,
+        value: u32,
+        now: Instant,
+        activity: &mut Activity,
+    ) -> (bool, Option<Work>) {
         if let Some(work) = self.spi.write(address, value, now, &mut self.nor) {
-            return work;
+            return (true, work);
         }
         if self.words.read(address).is_some() || self.in_efuse(address) {
-            return None;
+            return (true, None);
         }
         if let Some(watchdog) = &mut self.watchdog
             && watchdog.write(address, value, now)
         {
-            return None;
+            return (true, None);
         }
         if let Some(map) = &self.chip.strapping {
             if address == map.gpio_strap {
-                return None;
+                return (true, None);
             }
             if map.force_download.is_some_and(|bits| bits.addr == address) {
+                activity.changed |= self.force_download != value;
                 self.force_download = value;
-                return None;
+                return (true, None);
             }
         }
-        if address == self.chip.uart.clkdiv || address == self.chip.uart.date {
-            return None;
+        if address == self.chip.uart.date {
+            return (true, None);
         }
-        self.memory.write(address, &value.to_le_bytes());
-        self.watch_flash_supply();
-        None
+        let at = now.0.as_nanos() as u64;
+        (self.peripherals.write(address, value, at, activity), None)
     }
 
     fn in_efuse(&self, address: u32) -> bool {

@@ -1,5 +1,7 @@
 //! The chip with its wires, without I/O: bytes and line levels in, bytes out, each with its time.
 
+mod executing;
+
 use std::time::Duration;
 
 use guru_chip::{Chip, Detection, MAGIC_ADDRESS, Revision};
@@ -11,6 +13,7 @@ use crate::event::{Event, Stats};
 use crate::fault::{Cut, Disconnect, FaultSpec, Line, When};
 use crate::flash::{Faults, Flash, Nor};
 use crate::identity::{believed_clock, default_crystal};
+use crate::machine::Machine;
 use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
 use crate::rom::{Act, Answer, Loader, Receiver, boot_log};
 use crate::usb::Bus;
@@ -58,8 +61,13 @@ pub struct Device {
     /// USB-OTG: RTS alone was asserted.
     usb_armed: bool,
     bus: Bus,
-    /// What a program prints when it is started.
+    /// What a program that is not executed prints when it is started.
     says: Vec<u8>,
+    /// The CPU, while it executes.
+    machine: Option<Box<Machine>>,
+    /// Until when somebody may wait for what the program does.
+    awaited_until: u64,
+    leaps: bool,
     /// There is no UART at the host's end: a socket. The host understands whatever comes.
     rate_follows: bool,
 
@@ -101,6 +109,8 @@ enum Phase {
     Download { ready_at: u64 },
     /// Out of the loader. A line may be printed again and again.
     Running { repeat: String, next: u64 },
+    /// A program runs, on the device's [`Machine`].
+    Executing,
 }
 
 enum Busy {
@@ -168,7 +178,7 @@ impl Device {
             words.put(MAGIC_ADDRESS, magic);
         }
         let crystal = options.crystal_mhz();
-        let mut board = Board::new(chip, nor, words);
+        let mut board = Board::new(chip, nor, words, options.usb);
         board.chip_id = options.chip_id;
         let revision = options.revision();
         let usual = u32::from(default_crystal(chip));
@@ -185,6 +195,9 @@ impl Device {
             usb_armed: false,
             bus: Bus::new(options),
             says: options.says.clone(),
+            machine: None,
+            awaited_until: 0,
+            leaps: true,
             rate_follows: false,
             now: 0,
             loader: Loader::new(&board, revision),
@@ -221,13 +234,26 @@ impl Device {
     /// Lets the device live until `now`.
     pub fn advance(&mut self, now: Instant) {
         let until = now.0.as_nanos() as u64;
-        while let Some(next) = self.next_inner().filter(|next| next.0 <= until) {
-            self.now = self.now.max(next.0);
+        loop {
+            let next = self.next_inner().filter(|next| next.0 <= until);
+            let at = next.map_or(until, |next| next.0);
+            if self.phase == Phase::Executing && !self.execute(at) {
+                continue;
+            }
+            if next.is_none() {
+                break;
+            }
+            self.now = self.now.max(at);
             self.step();
         }
         self.now = self.now.max(until);
         let stuck = matches!(self.busy, Some(Busy::Stuck)) || !self.listens;
-        if !matches!(self.phase, Phase::Download { .. }) || stuck {
+        let listens = match self.phase {
+            Phase::Download { .. } => !stuck,
+            Phase::Executing => true,
+            Phase::Off | Phase::Running { .. } => false,
+        };
+        if !listens {
             // Nobody listens.
             while self.to_chip.take(self.now, None).is_some() {}
         }
@@ -237,7 +263,9 @@ impl Device {
     pub fn next_event(&self) -> Option<Next> {
         let inner = self.next_inner();
         let delivery = self.delivery_at().map(|at| (at, false));
-        let (at, idle) = [inner, delivery].into_iter().flatten().min()?;
+        let program = self.program_event();
+        let events = [inner, delivery, program];
+        let (at, idle) = events.into_iter().flatten().min()?;
         Some(Next {
             at: Instant(Duration::from_nanos(at)),
             idle,
@@ -420,7 +448,7 @@ impl Device {
 
     /// A word of memory, or of a register, as the CPU sees it.
     pub fn word(&self, address: u32) -> u32 {
-        self.board.read(address)
+        self.board.peek(address)
     }
 
     /// Counts since the start.
@@ -495,6 +523,7 @@ impl Device {
                     offer(soonest.map(|at| at.max(*ready_at)), false);
                 }
                 Phase::Running { repeat, next } if !repeat.is_empty() => offer(Some(*next), true),
+                Phase::Executing => offer(self.arrival(), false),
                 _ => {}
             },
         }
@@ -561,6 +590,7 @@ impl Device {
                     self.say(text);
                 }
             }
+            Phase::Executing => self.hand_over(),
         }
     }
 
@@ -708,13 +738,7 @@ impl Device {
                 self.boot_at = Some((self.to_host.free_at().max(self.now), Cause::Software));
             }
             Act::Jump(entry) => {
-                self.phase = Phase::Running {
-                    repeat: String::new(),
-                    next: 0,
-                };
-                self.events.push(Event::CodeNotExecuted { entry });
-                // At once: its first bytes follow those of the answer without a gap.
-                self.say(self.says.clone());
+                self.start_program(entry);
             }
         }
     }
@@ -751,6 +775,7 @@ impl Device {
         self.board.nor.abandon(now);
         let off = download && self.board.starts_without_flash(self.revision);
         self.board.nor.set_supply(!off);
+        self.machine = None;
         self.loader = Loader::new(&self.board, self.revision);
         self.receiver = Receiver::new();
         self.ring.clear();
@@ -825,6 +850,7 @@ impl Device {
     /// The chip is held in reset or has no supply.
     fn stop(&mut self) {
         self.phase = Phase::Off;
+        self.machine = None;
         self.busy = None;
         self.ring.clear();
         self.to_host.cut(self.now);
@@ -883,19 +909,25 @@ impl Device {
             guru_chip::Crystal::Estimated { divisor, .. } => u32::from(divisor),
             guru_chip::Crystal::Fixed(_) => 1,
         };
-        self.board.clkdiv = self.crystal * divisor / baud.max(1);
+        let clock = self.crystal * divisor;
+        self.board.peripherals.uart.set_baud(clock, baud);
     }
 
     /// Sends bytes to the host.
     fn say(&mut self, bytes: Vec<u8>) {
+        self.say_at(self.now, bytes, self.chip_baud);
+    }
+
+    /// Sends bytes to the host from a moment on, at a baud rate where there is a UART.
+    fn say_at(&mut self, at: u64, bytes: Vec<u8>, baud: u32) {
         if bytes.is_empty() || !self.connected || self.to_host.pending() > MAX_UNREAD {
             return;
         }
         let (baud, byte) = match self.usb {
-            UsbMode::Uart => (self.chip_baud, byte_ns(self.chip_baud)),
+            UsbMode::Uart => (baud, byte_ns(baud)),
             UsbMode::Jtag | UsbMode::Otg => (0, USB_BYTE_NS),
         };
-        self.to_host.send(self.now, bytes, baud, byte);
+        self.to_host.send(at, bytes, baud, byte);
     }
 
     fn check_disconnects(&mut self) {

@@ -13,6 +13,37 @@ pub enum Event {
         /// The entry point.
         entry: u32,
     },
+    /// A program in RAM runs.
+    Started {
+        /// The entry point.
+        entry: u32,
+    },
+    /// The program looked at, or wrote, a register that is not modelled. It reads as what was written
+    /// last, or 0. Said once for each register and direction.
+    UnknownRegister {
+        /// Its address.
+        address: u32,
+        /// It was written.
+        write: bool,
+    },
+    /// The program called a function of the ROM that is not there. The CPU has stopped.
+    UnknownRomFunction {
+        /// Its address.
+        address: u32,
+        /// Where the CPU was to return to.
+        caller: u32,
+    },
+    /// The program did something that nobody handles. The CPU has stopped.
+    Crashed {
+        /// What it was: `mcause` (RISC-V) or `EXCCAUSE` (Xtensa).
+        cause: u32,
+        /// The address of the instruction.
+        pc: u32,
+        /// The address that could not be reached, or the instruction; 0 if it was neither.
+        value: u32,
+    },
+    /// The program has returned to the ROM's loader.
+    Returned,
     /// The chip has loaded its image from flash. It is not executed.
     AppNotExecuted,
     /// The UART's rate was changed by a command.

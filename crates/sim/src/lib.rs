@@ -16,6 +16,7 @@ pub mod flash;
 mod fuses;
 mod identity;
 mod link;
+mod machine;
 mod memory;
 mod options;
 mod rng;

@@ -16,6 +16,10 @@ const USR_MISO: u32 = 1 << 28;
 const USR_MOSI: u32 = 1 << 27;
 /// CTRL: status registers are written two bytes at a time.
 const CTRL_WRSR_2B: u32 = 1 << 22;
+/// A bit on the pins, in nanoseconds: 20 MHz, as the ROM sets it. An assumption for most chips.
+const BIT_NS: u64 = 50;
+/// Commands that read and change nothing: status, identity, contents.
+const READS: [u8; 10] = [0x03, 0x05, 0x0B, 0x0C, 0x13, 0x15, 0x35, 0x3B, 0x5A, 0x9F];
 /// Bytes of the 16 data words.
 const DATA: usize = 64;
 
@@ -31,6 +35,10 @@ pub(crate) struct Spi {
     mosi: u32,
     miso: u32,
     data: [u8; DATA],
+    /// When the last command has passed over the pins, in nanoseconds.
+    done_at: u64,
+    /// The last command did more than read.
+    acted: bool,
     /// Whether the pins lead to the flash: SPI_ATTACH has been done.
     pub attached: bool,
 }
@@ -48,20 +56,37 @@ impl Spi {
             mosi: 0,
             miso: 0,
             data: [0; DATA],
+            done_at: 0,
+            acted: false,
             attached: false,
         }
     }
 
+    /// When the command under way at `now` has passed, if there is one.
+    pub fn next_event(&self, now: u64) -> Option<u64> {
+        (self.done_at > now).then_some(self.done_at)
+    }
+
+    /// All that can be read back, and whether a command did more than read since this was asked.
+    pub fn snapshot(&mut self) -> ([u32; 7], [u8; DATA], bool) {
+        let registers = [
+            self.addr, self.ctrl, self.usr, self.usr1, self.usr2, self.mosi, self.miso,
+        ];
+        (registers, self.data, std::mem::take(&mut self.acted))
+    }
+
     /// Value of a register, if the address is one of the controller's.
-    pub fn read(&self, address: u32) -> Option<u32> {
+    pub fn read(&self, address: u32, now: Instant) -> Option<u32> {
         let map = self.map;
         if let Some(at) = self.data_at(address) {
             let word = self.data[at..at + 4].try_into().map(u32::from_le_bytes);
             return word.ok();
         }
         Some(match address {
-            // Every command has ended by the time that it can be asked for.
-            _ if address == map.cmd => 0,
+            _ if address == map.cmd => {
+                let busy = now.0.as_nanos() < u128::from(self.done_at);
+                if busy { CMD_USR } else { 0 }
+            }
             _ if address == map.addr => self.addr,
             _ if address == map.ctrl => self.ctrl,
             _ if address == map.usr => self.usr,
@@ -183,6 +208,9 @@ impl Spi {
         now: Instant,
         flash: &mut Nor,
     ) -> Option<Work> {
+        self.acted |= !sent.first().is_some_and(|command| READS.contains(command));
+        let bytes = (sent.len() + received) as u64;
+        self.done_at = now.0.as_nanos() as u64 + bytes * 8 * BIT_NS;
         let answer = &mut self.data[..received];
         if !self.attached {
             // The pins lead nowhere, and MISO is pulled down.

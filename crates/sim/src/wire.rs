@@ -96,6 +96,22 @@ impl Wire {
         Some(front.end_of(front.taken + at))
     }
 
+    /// Takes the next byte, if it has arrived by `now`.
+    pub fn take_byte(&mut self, now: u64) -> Option<Arrived> {
+        let front = self.segments.front_mut()?;
+        if front.arrived(now) <= front.taken {
+            return None;
+        }
+        let bytes = vec![front.bytes[front.taken]];
+        let baud = front.baud;
+        front.taken += 1;
+        self.pending -= 1;
+        if front.taken == front.bytes.len() {
+            self.segments.pop_front();
+        }
+        Some(Arrived { bytes, baud })
+    }
+
     /// Takes bytes of one stretch that have arrived by `now`, up to and including the first one
     /// that equals `delimiter`, if one is given.
     pub fn take(&mut self, now: u64, delimiter: Option<u8>) -> Option<Arrived> {

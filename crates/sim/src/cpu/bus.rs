@@ -40,6 +40,11 @@ pub enum Fault {
 /// An access may be misaligned: a CPU that traps on these does so before it asks. A word or half
 /// word that would run over the end of the address space is refused.
 pub trait Bus {
+    /// Tells how many steps the CPU had made ([`super::Cpu::steps`]) before the instruction whose
+    /// accesses follow: what registers answer depends on the time.
+    #[inline(always)]
+    fn at(&mut self, _steps: u64) {}
+
     /// Reads one byte. Reading a register may have effects.
     fn load8(&mut self, address: u32) -> Result<u8, Fault>;
     /// Reads two bytes.

@@ -97,6 +97,8 @@ pub struct AddressSpace<R> {
     /// For each page of 4 KB a window's number + 1, [`NONE`] or [`SEVERAL`].
     pages: Vec<u8>,
     epoch: u32,
+    /// A store has changed a byte since this was last set to `false`.
+    pub(crate) changed: bool,
     /// What is not memory.
     pub registers: R,
 }
@@ -111,6 +113,7 @@ impl<R> AddressSpace<R> {
             windows: Vec::new(),
             pages: vec![NONE; PAGES],
             epoch: 0,
+            changed: false,
             registers,
         }
     }
@@ -212,20 +215,85 @@ impl<R> AddressSpace<R> {
             self.epoch = self.epoch.wrapping_add(1);
         }
     }
+
+    /// Reads memory. `None`: no window shows all of it.
+    #[inline]
+    pub(crate) fn load_memory<const N: usize>(&self, address: u32) -> Option<Result<u32, Fault>> {
+        let (index, access) = self.find(address, N as u32)?;
+        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
+            return Some(Err(Fault::WordOnly));
+        }
+        let mut word = [0; 4];
+        word[..N].copy_from_slice(&self.bytes[index..index + N]);
+        Some(Ok(u32::from_le_bytes(word)))
+    }
+
+    /// Writes memory. `None`: no window shows all of it.
+    #[inline]
+    pub(crate) fn store_memory<const N: usize>(
+        &mut self,
+        address: u32,
+        value: u32,
+    ) -> Option<Result<(), Fault>> {
+        let (index, access) = self.find(address, N as u32)?;
+        if !access.writes() {
+            return Some(Err(Fault::ReadOnly));
+        }
+        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
+            return Some(Err(Fault::WordOnly));
+        }
+        let bytes = &mut self.bytes[index..index + N];
+        let value = &value.to_le_bytes()[..N];
+        self.changed |= bytes != value;
+        bytes.copy_from_slice(value);
+        self.written(index, N);
+        Some(Ok(()))
+    }
+
+    /// Whether some window shows the byte at an address.
+    pub(crate) fn holds(&self, address: u32) -> bool {
+        self.find(address, 1).is_some()
+    }
+
+    /// Reads a byte as part of an instruction; see [`Bus::fetch`].
+    pub(crate) fn fetch_memory(&mut self, address: u32) -> Result<u8, Fault> {
+        let (index, access) = self.find(address, 1).ok_or(Fault::Unmapped)?;
+        if !access.executes() {
+            return Err(Fault::NotExecutable);
+        }
+        self.fetched[index >> GRANULE_BITS] = true;
+        Ok(self.bytes[index])
+    }
+
+    /// Whether code can be fetched from an address.
+    pub(crate) fn executes(&self, address: u32) -> bool {
+        self.find(address, 1)
+            .is_some_and(|(_, access)| access.executes())
+    }
+
+    /// See [`Bus::code_epoch`].
+    #[inline]
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Clears what can be written.
+    pub(crate) fn clear(&mut self) {
+        for window in self.windows.iter().filter(|window| window.access.writes()) {
+            self.bytes[window.at..window.at + window.len as usize].fill(0);
+        }
+        self.fetched.fill(false);
+        self.epoch = self.epoch.wrapping_add(1);
+    }
 }
 
 impl<R: Registers> AddressSpace<R> {
     #[inline]
     fn load<const N: usize>(&mut self, address: u32, width: Width) -> Result<u32, Fault> {
-        let Some((index, access)) = self.find(address, N as u32) else {
-            return self.load_elsewhere(address, width);
-        };
-        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
-            return Err(Fault::WordOnly);
+        match self.load_memory::<N>(address) {
+            Some(result) => result,
+            None => self.load_elsewhere(address, width),
         }
-        let mut word = [0; 4];
-        word[..N].copy_from_slice(&self.bytes[index..index + N]);
-        Ok(u32::from_le_bytes(word))
     }
 
     /// Registers, and misaligned words that begin in one window and end in the next.
@@ -249,18 +317,10 @@ impl<R: Registers> AddressSpace<R> {
         width: Width,
         value: u32,
     ) -> Result<(), Fault> {
-        let Some((index, access)) = self.find(address, N as u32) else {
-            return self.store_elsewhere(address, width, value);
-        };
-        if !access.writes() {
-            return Err(Fault::ReadOnly);
+        match self.store_memory::<N>(address, value) {
+            Some(result) => result,
+            None => self.store_elsewhere(address, width, value),
         }
-        if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
-            return Err(Fault::WordOnly);
-        }
-        self.bytes[index..index + N].copy_from_slice(&value.to_le_bytes()[..N]);
-        self.written(index, N);
-        Ok(())
     }
 
     #[cold]
@@ -310,12 +370,7 @@ impl<R: Registers> Bus for AddressSpace<R> {
     }
 
     fn fetch(&mut self, address: u32) -> Result<u8, Fault> {
-        let (index, access) = self.find(address, 1).ok_or(Fault::Unmapped)?;
-        if !access.executes() {
-            return Err(Fault::NotExecutable);
-        }
-        self.fetched[index >> GRANULE_BITS] = true;
-        Ok(self.bytes[index])
+        self.fetch_memory(address)
     }
 
     #[inline]

@@ -74,4 +74,20 @@ pub trait Cpu {
 
     /// At the first instruction of a function: returns to its caller with up to 64 bits.
     fn return_with(&mut self, value: u64);
+
+    /// Appends all that decides what the CPU does next, except counters of time and what
+    /// [`Cpu::unsteady`] counts.
+    fn state(&self, into: &mut Vec<u32>);
+
+    /// How often something happened that [`Cpu::state`] does not show: a counter of time was read or
+    /// set, a seldom register changed, a trap was taken.
+    fn unsteady(&self) -> u64;
+
+    /// Lets as much time pass as that many steps take.
+    fn pass(&mut self, steps: u64);
+
+    /// Steps until a timer of the CPU's own rings.
+    fn until_timer(&self) -> u64 {
+        u64::MAX
+    }
 }

@@ -26,8 +26,9 @@ pub(crate) trait Block {
         0
     }
 
-    /// When the block changes by itself next, with nothing coming from outside.
-    fn next_event(&self) -> Option<u64> {
+    /// When, after `now`, a register or an interrupt source of the block changes by itself next,
+    /// with nothing coming from outside. Counters do not count: their reads say that they move.
+    fn next_event(&self, _now: u64) -> Option<u64> {
         None
     }
 }

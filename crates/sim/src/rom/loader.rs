@@ -253,7 +253,7 @@ impl Loader {
     ) -> Result<(), Refusal> {
         match opcode {
             Opcode::Sync => self.value = if self.stub { 0 } else { request.word(0) },
-            Opcode::ReadReg => self.value = driver.board.read(request.word(0)),
+            Opcode::ReadReg => self.value = driver.board.read(request.word(0), driver.now),
             Opcode::WriteReg => write_registers(request, driver)?,
             Opcode::FlashBegin | Opcode::FlashDeflBegin => {
                 if driver.board.chip.quirks.contains(&Quirk::LegacyAttach) {
@@ -282,7 +282,7 @@ impl Loader {
             }
             Opcode::MemData => {
                 let bytes = self.ram.take(request, 1)?;
-                driver.board.memory.write(self.ram.address(), bytes);
+                driver.board.put(self.ram.address(), bytes);
                 self.ram.stored(bytes.len());
             }
             Opcode::MemEnd => {
@@ -366,7 +366,7 @@ fn write_registers(request: &Request<'_>, driver: &mut Driver<'_>) -> Result<(),
         let old = if mask == u32::MAX {
             0
         } else {
-            driver.board.read(address)
+            driver.board.read(address, driver.now)
         };
         let now = driver.now;
         let work = driver.board.write(address, old & !mask | value & mask, now);

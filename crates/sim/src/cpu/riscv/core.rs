@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::csr::{Csrs, STATUS_MIE, STATUS_MPIE, STATUS_MPP, number};
+use super::csr::{Csrs, STATUS_MIE, STATUS_MPIE, STATUS_MPP, counts, number};
 use super::decode::{self, Kind, NOWHERE, Op};
 use crate::cpu::{Bus, Cpu, Exception, Fault, Ran, Stop};
 
@@ -107,6 +107,8 @@ pub struct Riscv {
     /// Slots of other generations are empty. 0 is never current.
     generation: u32,
     epoch: u32,
+    /// See [`Cpu::unsteady`].
+    unsteady: u64,
 }
 
 impl Riscv {
@@ -128,7 +130,13 @@ impl Riscv {
             slots: vec![empty; SLOTS],
             generation: 1,
             epoch: 0,
+            unsteady: 0,
         }
+    }
+
+    /// Whether a line is asserted for which the CPU would leave `wfi`.
+    pub fn wakes(&self) -> bool {
+        self.enabled_interrupts() != 0
     }
 
     /// Sets which interrupt lines are asserted: bit n is interrupt n, and `mip` shows the
@@ -198,6 +206,7 @@ impl Riscv {
         );
         csrs.steps += 1;
         csrs.traps += 1;
+        self.unsteady += 1;
         let vector = csrs.held(number::MTVEC);
         let base = if vector & 3 == 3 {
             vector & !0x3F
@@ -210,6 +219,7 @@ impl Riscv {
     }
 
     fn return_from_trap(&mut self) -> u32 {
+        self.unsteady += 1;
         let enabled = self.csrs.held(number::MSTATUS) & STATUS_MPIE != 0;
         let status = STATUS_MPP | STATUS_MPIE | if enabled { STATUS_MIE } else { 0 };
         self.csrs.hold(number::MSTATUS, status);
@@ -297,6 +307,7 @@ impl Riscv {
     #[inline(always)]
     fn step<B: Bus>(&mut self, bus: &mut B) -> Result<u32, Leave> {
         let pc = self.pc;
+        bus.at(self.csrs.steps);
         let op = self.fetch(bus, pc)?;
         let next = pc.wrapping_add(u32::from(op.len));
         let a = self.get(op.rs1);
@@ -451,6 +462,9 @@ impl Riscv {
         };
         if writes && !self.csrs.write(csr, new) {
             return Err(illegal());
+        }
+        if counts(csr) || writes && new != old {
+            self.unsteady += 1;
         }
         self.set(op.rd, old);
         Ok(())
@@ -640,6 +654,20 @@ impl Cpu for Riscv {
         self.set(A0, value as u32);
         self.set(A1, (value >> 32) as u32);
         self.set_pc(self.get(RA));
+    }
+
+    fn state(&self, into: &mut Vec<u32>) {
+        into.push(self.pc);
+        into.extend_from_slice(&self.x[..32]);
+        into.push(self.reservation.unwrap_or(u32::MAX));
+    }
+
+    fn unsteady(&self) -> u64 {
+        self.unsteady
+    }
+
+    fn pass(&mut self, steps: u64) {
+        self.csrs.steps += steps;
     }
 }
 

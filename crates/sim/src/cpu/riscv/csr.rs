@@ -150,6 +150,21 @@ impl Csrs {
     }
 }
 
+/// Whether a register counts time or instructions.
+pub(super) const fn counts(number: u16) -> bool {
+    matches!(
+        number,
+        number::PCCR_MACHINE
+            | number::PCCR_USER
+            | number::MCYCLE
+            | number::MCYCLEH
+            | number::MINSTRET
+            | number::MINSTRETH
+            | 0xC00..=0xC02
+            | 0xC80..=0xC82
+    )
+}
+
 /// Whether a register exists of which this model needs nothing but that it holds its value.
 const fn holds(number: u16) -> bool {
     matches!(number,

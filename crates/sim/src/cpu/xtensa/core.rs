@@ -181,6 +181,8 @@ pub struct Core {
     /// How far the last call's callee turns the window, in quarters: 0 of `CALL0`. `PS.CALLINC`
     /// does not tell, since `CALL0` leaves it alone.
     pub(super) called: u8,
+    /// Looks at `CCOUNT`.
+    pub(super) times_read: u64,
 }
 
 impl Core {
@@ -230,6 +232,7 @@ impl Core {
             stopped_at: None,
             stop_on_exceptions: false,
             called: 0,
+            times_read: 0,
         };
         core.window_changed();
         core
@@ -356,6 +359,7 @@ impl Core {
     #[inline(always)]
     fn step<B: Bus>(&mut self, bus: &mut B) -> Result<(), Interruption> {
         let pc = self.pc;
+        bus.at(self.instructions);
         let slot = &self.slots[pc as usize & (SLOTS - 1)];
         let insn = if slot.pc == pc && slot.generation == self.generation {
             slot.insn
@@ -416,6 +420,70 @@ impl Core {
         if self.generation == 0 {
             self.slots.fill(EMPTY);
             self.generation = 1;
+        }
+    }
+
+    /// Calls the function at `pc` as windowed or, on a core without windows, as flat code does:
+    /// with a stack, and `link` as the address to return to.
+    pub fn enter(&mut self, pc: u32, stack: u32, link: u32) {
+        self.set_register(1, stack);
+        if self.config.windowed {
+            self.called = 2;
+            self.set_ps(ps::WOE | 2 << ps::CALLINC_SHIFT | ps::UM);
+            self.set_register(8, 2 << 30 | link & 0x3fff_ffff);
+        } else {
+            self.set_ps(ps::UM);
+            self.set_register(0, link);
+        }
+        self.set_pc(pc);
+    }
+
+    /// At the first instruction of a function: where it will return to.
+    pub fn link(&self) -> u32 {
+        let link = self.get(self.called << 2);
+        if self.called == 0 {
+            link
+        } else {
+            self.pc & 0xc000_0000 | link & 0x3fff_ffff
+        }
+    }
+
+    /// Everything but what has to do with the count of cycles.
+    pub(super) fn state(&self, into: &mut Vec<u32>) {
+        into.push(self.pc);
+        into.extend_from_slice(&self.ar);
+        into.extend([
+            self.base,
+            self.window_start.into(),
+            self.ps,
+            self.sar,
+            self.br,
+            self.lbeg,
+            self.lend,
+            self.lcount,
+            self.litbase,
+            self.scompare1,
+            self.exccause,
+            self.excvaddr,
+            self.vecbase,
+            self.debugcause,
+            self.cpenable,
+            self.threadptr,
+            self.intenable,
+            self.latched,
+            self.called.into(),
+            self.waiting.into(),
+        ]);
+        for group in [
+            &self.mac[..],
+            &self.epc,
+            &self.eps,
+            &self.excsave,
+            &self.misc,
+            &self.ccompare,
+            &self.inert,
+        ] {
+            into.extend_from_slice(group);
         }
     }
 

@@ -332,9 +332,16 @@ impl Core {
             Op::All4 => set_bit!(t: self.br >> (s & 12) & 0xf == 0xf),
             Op::Any8 => set_bit!(t: self.br >> (s & 8) & 0xff != 0),
             Op::All8 => set_bit!(t: self.br >> (s & 8) & 0xff == 0xff),
-            Op::Rsr => to!(t, self.read_special(imm)?),
-            Op::Wsr => self.write_special(imm, self.get(t))?,
+            Op::Rsr => {
+                self.see_time(imm);
+                to!(t, self.read_special(imm)?);
+            }
+            Op::Wsr => {
+                self.see_time(imm);
+                self.write_special(imm, self.get(t))?;
+            }
             Op::Xsr => {
+                self.see_time(imm);
                 let old = self.read_special(imm)?;
                 self.write_special(imm, self.get(t))?;
                 self.set(t, old);

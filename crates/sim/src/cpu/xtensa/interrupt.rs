@@ -13,6 +13,11 @@ impl Core {
         self.attention = true;
     }
 
+    /// Whether an interrupt is pending that is enabled.
+    pub fn wakes(&self) -> bool {
+        self.interrupt() & (self.intenable | self.nmi()) != 0
+    }
+
     /// `CCOUNT`.
     pub(super) fn ccount(&self) -> u32 {
         (self.instructions() as u32).wrapping_add(self.ccount_offset)

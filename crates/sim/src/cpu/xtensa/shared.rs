@@ -81,6 +81,26 @@ impl Cpu for Core {
         self.remove_trap(address);
     }
 
+    fn state(&self, into: &mut Vec<u32>) {
+        Core::state(self, into);
+    }
+
+    fn unsteady(&self) -> u64 {
+        self.times_read
+    }
+
+    fn pass(&mut self, mut steps: u64) {
+        while steps > 0 {
+            let part = steps.min(u64::from(u32::MAX >> 1)) as u32;
+            Core::pass(self, part);
+            steps -= u64::from(part);
+        }
+    }
+
+    fn until_timer(&self) -> u64 {
+        Core::until_timer(self)
+    }
+
     /// Six arguments are passed in registers, in the window that the callee's `ENTRY` will turn to.
     fn argument(&self, number: u8) -> u32 {
         if number < 6 {
@@ -92,14 +112,9 @@ impl Cpu for Core {
 
     fn return_with(&mut self, value: u64) {
         let first = self.called << 2;
-        let link = self.get(first);
+        let target = self.link();
         self.set(first + 2, value as u32);
         self.set(first + 3, (value >> 32) as u32);
-        let target = if self.called == 0 {
-            link
-        } else {
-            self.pc & 0xc000_0000 | link & 0x3fff_ffff
-        };
         Cpu::set_pc(self, target);
     }
 }

@@ -1,0 +1,358 @@
+//! The part of a chip that executes programs: a CPU with its clock.
+//!
+//! What the CPU sees, RAM and registers, belongs to the [`Board`], so that the ROM's loader, which is
+//! native code, sees the same.
+//!
+//! Time: one step of the CPU is one cycle of its clock. [`Machine::run`] executes up to a moment and
+//! gives every access to a register its own time. What a program does is a function of what reaches
+//! the chip and when, not of how far it is run at a time: interrupt lines are looked at when the count
+//! of cycles is a multiple of [`SLICE`].
+//!
+//! Waiting is leapt over: once a loop has come back to the same state of the CPU, and neither it nor
+//! anything else has changed memory or a register, it does the same until the next event.
+//! [`Activity`] is how a block of registers says that this does not hold.
+
+mod block;
+mod clock;
+mod peripherals;
+mod processor;
+mod rom_functions;
+mod uart;
+mod usb_serial_jtag;
+mod view;
+
+use std::collections::HashMap;
+
+use guru_chip::{Chip, RamAccess};
+
+pub(crate) use block::Activity;
+use clock::Clock;
+pub(crate) use peripherals::Peripherals;
+use processor::Processor;
+use rom_functions::{Answer, Call, FUNCTIONS, Function};
+use view::View;
+
+use crate::board::Board;
+use crate::cpu::{Access, AddressSpace, Cpu, Exception, Ran, Stop};
+use crate::event::Event;
+
+/// Steps from one look at the interrupt lines to the next.
+const SLICE: u64 = 512;
+/// Steps without any change after which the program may be waiting.
+const QUIET: u64 = 512;
+/// The longest loop that is recognized as waiting, in steps.
+const LONGEST_LOOP: u64 = 2048;
+/// The most quiet steps between two attempts at recognizing such a loop.
+const MOST_QUIET: u64 = 1 << 16;
+
+/// A CPU that executes, and where in time it is.
+pub(crate) struct Machine {
+    cpu: Processor,
+    clock: Clock,
+    /// Cycles since the program was started.
+    cycles: u64,
+    functions: HashMap<u32, Function>,
+    chip: &'static Chip,
+    /// Steps in a row that changed nothing.
+    quiet: u64,
+    /// So many of these are wanted before the next attempt to find a loop.
+    wanted: u64,
+    /// The program goes round in a loop of so many steps.
+    waiting: Option<u64>,
+    /// The CPU waits for an interrupt.
+    asleep: bool,
+    leaps: bool,
+    state: (Vec<u32>, Vec<u32>),
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The moment was reached.
+    Reached,
+    /// Before it, something happened that concerns more than the CPU: look at the board.
+    Attention,
+    /// The CPU has stopped for good; [`Board::reports`] says why.
+    Stopped,
+    /// The program gave control back to the ROM's loader.
+    Loader,
+    /// The program reset the chip.
+    Reset,
+}
+
+impl Machine {
+    /// A CPU that calls the program at `entry` as the ROM's loader does. `crystal` in Hz, `now` in
+    /// nanoseconds.
+    pub fn new(chip: &'static Chip, entry: u32, crystal: u32, now: u64) -> Option<Self> {
+        let map = chip.machine.as_ref()?;
+        let link = rom_functions::loader_address(map)?;
+        let mut cpu = Processor::new(chip);
+        let mut functions = HashMap::new();
+        for (name, function) in FUNCTIONS {
+            if let Some((_, at)) = map.rom_functions.iter().find(|(known, _)| known == name) {
+                functions.insert(*at, *function);
+            }
+        }
+        functions.insert(link, rom_functions::LOADER);
+        for address in functions.keys() {
+            cpu.add_breakpoint(*address);
+        }
+        cpu.enter(entry, map.stack, link);
+        let (cycles, of_crystal) = map.clock;
+        let frequency = u64::from(crystal) * u64::from(cycles) / u64::from(of_crystal.max(1));
+        Some(Self {
+            cpu,
+            clock: Clock::new(now, frequency),
+            cycles: 0,
+            functions,
+            chip,
+            quiet: 0,
+            wanted: QUIET,
+            waiting: None,
+            asleep: false,
+            leaps: true,
+            state: (Vec::new(), Vec::new()),
+        })
+    }
+
+    /// Executes every step instead of leaping over waiting: to prove that it makes no difference.
+    pub fn never_leap(&mut self) {
+        self.leaps = false;
+    }
+
+    /// How far the CPU is, in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.clock.at(self.cycles)
+    }
+
+    /// Instructions that were executed, those that were leapt over among them.
+    pub fn steps(&self) -> u64 {
+        self.cycles
+    }
+
+    /// Whether the program does nothing until something happens.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Something from outside has changed what the program can see.
+    pub fn disturb(&mut self) {
+        self.waiting = None;
+        self.wanted = QUIET;
+        self.quiet = 0;
+    }
+
+    /// Executes up to a moment, in nanoseconds: no step begins that would end behind it.
+    pub fn run(&mut self, board: &mut Board, until: u64) -> Outcome {
+        loop {
+            let budget = self.clock.steps_until(self.cycles, until);
+            if budget == 0 {
+                return Outcome::Reached;
+            }
+            if let Some(period) = self.waiting {
+                self.leap(board, period, until);
+            }
+            if self.asleep {
+                self.look_at_lines(board);
+                if self.asleep {
+                    self.waiting = Some(1);
+                    // The moment of an event that was none for this CPU.
+                    self.pass(1);
+                    continue;
+                }
+            }
+            let to_look = SLICE - self.cycles % SLICE;
+            let budget = self.clock.steps_until(self.cycles, until).min(to_look);
+            if budget == 0 {
+                return Outcome::Reached;
+            }
+            if let Some(outcome) = self.slice(board, budget) {
+                return outcome;
+            }
+            if board.wants_attention() {
+                return Outcome::Attention;
+            }
+            if self.leaps && self.waiting.is_none() && self.quiet >= self.wanted {
+                if let Some(outcome) = self.find_loop(board, until) {
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    /// Leaps over whole rounds of a loop, up to the next event or the moment. Behind an event the
+    /// program may do something else; at the moment it is somewhere in its loop.
+    fn leap(&mut self, board: &Board, period: u64, until: u64) {
+        let event = board.next_change(self.now()).filter(|at| *at <= until);
+        let horizon = event.unwrap_or(until);
+        let timer = self.cpu.until_timer().saturating_sub(1);
+        let steps = self.clock.steps_until(self.cycles, horizon);
+        let reach = steps.min(timer);
+        self.pass(reach - reach % period);
+        if event.is_some() || reach < steps {
+            self.disturb();
+        }
+    }
+
+    fn pass(&mut self, steps: u64) {
+        self.cpu.pass(steps);
+        self.cycles += steps;
+    }
+
+    fn look_at_lines(&mut self, board: &mut Board) {
+        let lines = board.peripherals.lines(self.now());
+        self.cpu.set_lines(lines);
+        if self.asleep && self.cpu.wakes() {
+            self.asleep = false;
+            self.waiting = None;
+        }
+    }
+
+    /// Executes at most `budget` steps, up to the next look at the lines.
+    fn slice(&mut self, board: &mut Board, budget: u64) -> Option<Outcome> {
+        if self.cycles.is_multiple_of(SLICE) {
+            self.look_at_lines(board);
+        }
+        let steady = self.cpu.unsteady();
+        let (ran, activity) = self.execute(board, budget);
+        let changed = activity.changed || activity.moves || self.cpu.unsteady() != steady;
+        self.quiet = if changed { 0 } else { self.quiet + ran.steps };
+        match ran.stop {
+            Stop::Budget => None,
+            Stop::Waiting => {
+                self.asleep = true;
+                self.waiting = Some(1);
+                None
+            }
+            Stop::Breakpoint => self.call(board),
+            Stop::Exception(exception) => {
+                self.quiet = 0;
+                if board.ram.executes(self.cpu.pc()) {
+                    None
+                } else {
+                    self.crash(board, exception)
+                }
+            }
+            Stop::LockedUp(exception) => self.crash(board, exception),
+        }
+    }
+
+    fn execute(&mut self, board: &mut Board, budget: u64) -> (Ran, Activity) {
+        board.ram.changed = false;
+        let mut view = View::new(board, &self.clock, self.cycles, self.cpu.steps());
+        let ran = self.cpu.run(&mut view, budget);
+        let mut activity = view.activity;
+        activity.changed |= board.ram.changed;
+        self.cycles += ran.steps;
+        (ran, activity)
+    }
+
+    /// Finds out whether the program goes round in a loop that changes nothing.
+    fn find_loop(&mut self, board: &mut Board, until: u64) -> Option<Outcome> {
+        self.wanted = (self.wanted * 2).min(MOST_QUIET);
+        self.quiet = 0;
+        let event = board.next_change(self.now());
+        self.state.0.clear();
+        self.cpu.state(&mut self.state.0);
+        let pc = self.cpu.pc();
+        let begin = self.cycles;
+        while self.cycles - begin < LONGEST_LOOP {
+            if self.clock.steps_until(self.cycles, until) == 0 {
+                return None;
+            }
+            // A change of any kind leaves no quiet step behind.
+            let before = self.quiet;
+            if let Some(outcome) = self.slice(board, 1) {
+                return Some(outcome);
+            }
+            if self.quiet <= before || event.is_some_and(|at| at <= self.now()) {
+                return None;
+            }
+            if self.cpu.pc() == pc {
+                self.state.1.clear();
+                self.cpu.state(&mut self.state.1);
+                if self.state.0 == self.state.1 {
+                    self.waiting = Some(self.cycles - begin);
+                    self.wanted = QUIET;
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Answers a function of the ROM.
+    fn call(&mut self, board: &mut Board) -> Option<Outcome> {
+        self.quiet = 0;
+        let pc = self.cpu.pc();
+        let Some(function) = self.functions.get(&pc) else {
+            return self.unknown_function(board, pc);
+        };
+        let mut call = Call::new(&mut self.cpu, board, self.clock.at(self.cycles));
+        let answer = function(&mut call);
+        let spent = call.spent();
+        let steps = self.clock.steps_in(spent).max(1);
+        self.pass(steps);
+        match answer {
+            Answer::Return(value) => self.cpu.return_with(value),
+            Answer::Jump(address) => self.cpu.set_pc(address),
+            // The same call again, when something has changed.
+            Answer::Wait => {
+                self.cpu.set_pc(pc);
+                self.waiting = Some(1);
+            }
+            Answer::Loader => return Some(Outcome::Loader),
+            Answer::Reset => return Some(Outcome::Reset),
+        }
+        None
+    }
+
+    fn crash(&mut self, board: &mut Board, exception: Exception) -> Option<Outcome> {
+        let map = self.chip.machine.as_ref();
+        let rom = map.map_or(&[][..], |map| map.rom);
+        let in_rom = rom.iter().any(|range| range.contains(&exception.pc));
+        if in_rom && !board.ram.holds(exception.pc) {
+            return self.unknown_function(board, exception.pc);
+        }
+        board.reports.push(Event::Crashed {
+            cause: exception.cause,
+            pc: exception.pc,
+            value: exception.value,
+        });
+        Some(Outcome::Stopped)
+    }
+
+    fn unknown_function(&mut self, board: &mut Board, address: u32) -> Option<Outcome> {
+        board.reports.push(Event::UnknownRomFunction {
+            address,
+            caller: self.cpu.link(),
+        });
+        Some(Outcome::Stopped)
+    }
+}
+
+/// The RAM of a chip, all 0, at its addresses.
+pub(crate) fn ram(chip: &Chip) -> AddressSpace<()> {
+    let mut space = AddressSpace::new(());
+    let windows = chip.machine.as_ref().map_or(&[][..], |map| map.ram);
+    let mut banks = HashMap::new();
+    for window in windows {
+        let size = || {
+            let same = windows.iter().filter(|one| one.bank == window.bank);
+            let ends = same.map(|one| one.offset + (one.range.end - one.range.start));
+            ends.max().unwrap_or(0)
+        };
+        let bank = *banks
+            .entry(window.bank)
+            .or_insert_with(|| space.add_bank(size()));
+        let access = match window.access {
+            RamAccess::Any => Access::Ram,
+            RamAccess::Data => Access::Data,
+            RamAccess::WordOnly => Access::WordOnly,
+        };
+        let len = window.range.end - window.range.start;
+        // The build of the tables has checked that no two of them overlap.
+        let _ = space.add_window(window.range.start, len, bank, window.offset, access);
+    }
+    space
+}
