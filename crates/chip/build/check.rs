@@ -704,8 +704,15 @@ impl Check<'_> {
             self.require(pair[0].1 <= pair[1].0, "machine", place);
         }
         for (name, at) in &machine.rom_functions {
-            let inside = machine.rom.iter().any(|(start, end)| (start..end).contains(&at));
-            self.require(inside, "machine.rom_functions", format!("{name} is not in ROM"));
+            let inside = machine
+                .rom
+                .iter()
+                .any(|(start, end)| (start..end).contains(&at));
+            self.require(
+                inside,
+                "machine.rom_functions",
+                format!("{name} is not in ROM"),
+            );
         }
     }
 

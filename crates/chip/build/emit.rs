@@ -367,7 +367,9 @@ fn machine(m: &Machine) -> String {
         "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {}, blocks: {blocks}, rom_functions: {} }}",
         m.clock,
         m.stack,
-        list(&m.rom, |(start, end)| format!("{start:#010x}..{end:#010x}")),
+        list(&m.rom, |(start, end)| format!(
+            "Range {{ start: {start:#010x}, end: {end:#010x} }}"
+        )),
         list(&functions, |(name, at)| format!("({name:?}, {at:#010x})")),
     )
 }

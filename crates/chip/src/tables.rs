@@ -1,5 +1,7 @@
 //! The tables themselves, and how an entry is found.
 
+use std::ops::Range;
+
 use crate::Revision;
 use crate::model::*;
 

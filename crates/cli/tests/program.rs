@@ -176,7 +176,7 @@ fn an_interrupted_dump_leaves_nothing_and_the_old_file_as_it_was() {
 fn ctrl_c_ends_a_monitor_well_unless_something_is_waited_for() {
     let folder = Folder::new("monitor");
     folder.file("ram.bin", include_bytes!("cmd/memory.in/ram.bin"));
-    let port = "sim://esp32c3?real&says=Hello%0A";
+    let port = "sim://esp32c3?real";
     for (options, code) in [
         (&["--monitor"][..], 0),
         (&["--monitor-until", "bye"][..], 130),

@@ -248,8 +248,7 @@ impl Board {
             self.power_fails_at = Some(self.power_fails_at.unwrap_or(u64::MAX).min(at));
         }
         let after = self.spi.snapshot();
-        activity.changed |=
-            work.is_some() || after.2 || (before.0, before.1) != (after.0, after.1);
+        activity.changed |= work.is_some() || after.2 || (before.0, before.1) != (after.0, after.1);
         activity.changed |= dog != self.watchdog_expires();
         if !known {
             self.report(address, true);

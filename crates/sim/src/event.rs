@@ -8,7 +8,8 @@ pub enum Event {
         /// Whether the serial loader runs.
         download: bool,
     },
-    /// Code in RAM was to be run. It was answered, and the chip has stopped: code is not executed.
+    /// Code in RAM was to be run. It was answered, and the chip has stopped: of this chip no code is
+    /// executed.
     CodeNotExecuted {
         /// The entry point.
         entry: u32,

@@ -4,8 +4,9 @@
 //! [`Device`] is the chip without I/O. [`SimLink`] puts it behind the [`guru_link::Link`] that
 //! the loader talks through. What can go wrong on purpose is described in [`fault`].
 //!
-//! Until there are models of the CPUs, code that is sent to RAM, or loaded from flash, is answered
-//! for and reported as not executed ([`Event`]).
+//! Programs that are sent to RAM are executed, on models of the CPUs ([`cpu`]), which see the same
+//! memory and registers as the loader. An image in flash is answered for and reported as not executed
+//! ([`Event`]).
 
 mod board;
 pub mod cpu;

@@ -56,8 +56,8 @@ pub struct SimOptions {
     pub away: Duration,
     /// `link=FILE`: a symbolic link to the pseudo-terminal, which goes and comes back with it.
     pub link: Option<PathBuf>,
-    /// `says=TEXT` or `says=@FILE`: what the program prints when it is started, from RAM or from
-    /// flash. Its code is not executed.
+    /// `says=TEXT` or `says=@FILE`: what the application in flash prints when it is started. Its code
+    /// is not executed.
     pub says: Vec<u8>,
     /// `latency=1ms`: time of each transfer over USB, in each direction.
     pub latency: Duration,

@@ -69,17 +69,22 @@ fn example(chip: &str) -> (Segments, u32) {
 
 #[test]
 fn the_examples_say_hello() {
-    for chip in ["esp32"] {
+    for chip in EXAMPLES {
         let mut host = Host::synced(&format!("sim://{chip}"));
         let (segments, entry) = example(chip);
         start(&mut host, &segments, entry);
         let heard = hear(&mut host, Duration::from_millis(500));
         let events = host.link.take_events();
         let text = String::from_utf8_lossy(&heard);
-        assert!(text.contains("Hello from Guru."), "{chip}: {text} {events:x?}");
+        assert!(
+            text.contains("Hello from Guru."),
+            "{chip}: {text} {events:x?}"
+        );
         assert_eq!(events[0], Event::Started { entry });
         assert!(
-            !events.iter().any(|event| matches!(event, Event::Crashed { .. })),
+            !events
+                .iter()
+                .any(|event| matches!(event, Event::Crashed { .. })),
             "{chip}: {events:x?}"
         );
     }
@@ -125,16 +130,25 @@ fn our_stub_greets_and_answers() {
         let events = host.link.take_events();
         assert!(
             heard.ends_with(b"\xC0OHAI\xC0"),
-            "{chip}: {heard:x?} {events:x?} {:?}", host.link.device().steps()
+            "{chip}: {heard:x?} {events:x?} {:?}",
+            host.link.device().steps()
         );
         host.send(&Command::Sync);
         let answers = host.collect(Duration::from_millis(100));
-        assert!(!answers.is_empty(), "{chip}: {:x?}", host.link.take_events());
+        assert!(
+            !answers.is_empty(),
+            "{chip}: {:x?}",
+            host.link.take_events()
+        );
         assert_eq!(answers[0].value, 0, "{chip}");
         assert_eq!(events, [Event::Started { entry }], "{chip}");
     }
 }
 
+/// Chips with an example.
+const EXAMPLES: &[&str] = &["esp32"];
+
+/// Chips, and which of our stubs they take.
 const STUBS: &[(&str, &str)] = &[
     ("esp32c3", "esp32c3"),
     ("esp32", "esp32"),

@@ -255,7 +255,7 @@ fn code_in_ram_is_not_run_under_secure_boot() {
             .link
             .take_events()
             .iter()
-            .any(|event| matches!(event, guru_sim::Event::CodeNotExecuted { .. }));
+            .any(|event| matches!(event, guru_sim::Event::Started { .. }));
         assert_eq!(ran, runs, "{options}");
     }
 }

@@ -32,7 +32,7 @@ use crate::ui::{Message, Report, Screen};
 /// This program needs none of that: --port sim://esp32c3 is a chip inside of it, and
 /// sim://esp32c3?set.SECURE_BOOT_EN=1 one with a field set.
 ///
-/// Code is not executed: what is sent to RAM or started from flash is reported.
+/// Programs that are sent to RAM are executed; what is started from flash is reported, and is not.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Sim {
@@ -180,6 +180,32 @@ fn chip_event(event: ChipEvent) -> (&'static str, String) {
         ChipEvent::CodeNotExecuted { entry } => (
             "code-not-executed",
             format!("code at 0x{entry:08x} was to be run; it is not executed"),
+        ),
+        ChipEvent::Started { entry } => ("started", format!("the program at 0x{entry:08x} runs")),
+        ChipEvent::UnknownRegister { address, write } => (
+            "unknown-register",
+            format!(
+                "the program {} the register at 0x{address:08x}, which is not modelled",
+                if write { "wrote" } else { "read" }
+            ),
+        ),
+        ChipEvent::UnknownRomFunction { address, caller } => (
+            "unknown-rom-function",
+            format!(
+                "the program called the ROM at 0x{address:08x} (from 0x{caller:08x}), where nothing \
+                 is modelled; the CPU has stopped"
+            ),
+        ),
+        ChipEvent::Crashed { cause, pc, value } => (
+            "crashed",
+            format!(
+                "the program crashed at 0x{pc:08x} (cause {cause}, value 0x{value:08x}); the CPU has \
+                 stopped"
+            ),
+        ),
+        ChipEvent::Returned => (
+            "returned",
+            "the program has returned to the ROM's loader".to_owned(),
         ),
         ChipEvent::AppNotExecuted => (
             "app-not-executed",

@@ -41,7 +41,9 @@ impl Clock {
     pub fn steps_until(&self, cycle: u64, moment: u64) -> u64 {
         let passed = u128::from(moment.saturating_sub(self.origin));
         let last = ((passed + 1) * u128::from(self.cycles) - 1) / u128::from(self.nanos);
-        u64::try_from(last).unwrap_or(u64::MAX).saturating_sub(cycle)
+        u64::try_from(last)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(cycle)
     }
 
     /// How many cycles a time in nanoseconds is, at least.
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_step_ends_by_a_moment_only_if_the_next_cycle_has_begun() {
-        for frequency in [40_000_000, 52_000_000, 32_000_000, 48_000_000, 7] {
+        for frequency in [40_000_000, 52_000_000, 32_000_000, 48_000_000, 400_000_000] {
             let clock = Clock::new(1000, frequency);
             for cycle in [0, 1, 2, 13, 1_000_000, 3_000_000_000_000] {
                 let at = clock.at(cycle);

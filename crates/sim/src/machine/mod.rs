@@ -172,10 +172,12 @@ impl Machine {
             if board.wants_attention() {
                 return Outcome::Attention;
             }
-            if self.leaps && self.waiting.is_none() && self.quiet >= self.wanted {
-                if let Some(outcome) = self.find_loop(board, until) {
-                    return outcome;
-                }
+            if self.leaps
+                && self.waiting.is_none()
+                && self.quiet >= self.wanted
+                && let Some(outcome) = self.find_loop(board, until)
+            {
+                return outcome;
             }
         }
     }

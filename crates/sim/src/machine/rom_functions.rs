@@ -15,7 +15,10 @@ pub(super) type Function = fn(&mut Call<'_>) -> Answer;
 
 /// How a function ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "what functions that are not there yet will answer")]
+#[expect(
+    dead_code,
+    reason = "what functions that are not there yet will answer"
+)]
 pub(super) enum Answer {
     /// With a value, of which the caller takes as many words as it knows of.
     Return(u64),

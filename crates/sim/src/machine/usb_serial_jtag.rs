@@ -91,8 +91,9 @@ impl Block for UsbSerialJtag {
                 None => 0,
             },
             EP1_CONF => {
-                let available = u32::from(!self.received.is_empty()) * OUT_AVAILABLE;
-                u32::from(now >= self.full_until) * IN_FREE | available
+                let free = if now >= self.full_until { IN_FREE } else { 0 };
+                let available = !self.received.is_empty();
+                free | if available { OUT_AVAILABLE } else { 0 }
             }
             INT_RAW => self.raw,
             INT_ST => self.raw & self.enabled,

@@ -113,7 +113,8 @@ impl Bus for View<'_> {
 
     #[inline]
     fn load8(&mut self, address: u32) -> Result<u8, Fault> {
-        self.load::<1>(address, Width::Byte).map(|value| value as u8)
+        self.load::<1>(address, Width::Byte)
+            .map(|value| value as u8)
     }
 
     #[inline]
