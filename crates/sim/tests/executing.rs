@@ -164,5 +164,4 @@ const STUBS: &[(&str, &str)] = &[
     ("esp32s2", "esp32s2"),
     ("esp32s3", "esp32s3"),
     ("esp32s31", "esp32s31"),
-    ("esp8266", "esp8266"),
 ];

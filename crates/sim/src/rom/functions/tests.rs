@@ -32,7 +32,7 @@ impl Program {
         let options = SimOptions::new(chip);
         let flash = options.open_flash().unwrap();
         let nor = Nor::new(options.flash_part().unwrap(), flash);
-        let board = Board::new(chip, nor, options.words().unwrap());
+        let board = Board::new(chip, nor, options.words().unwrap(), UsbMode::Uart);
         let mut program = Self {
             memory: BTreeMap::new(),
             arguments: Vec::new(),
