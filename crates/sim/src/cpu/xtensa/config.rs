@@ -46,8 +46,10 @@ pub struct Interrupts {
 /// (`components/xtensa/<chip>/include/xtensa/config`) and, for the LX106, with its RTOS SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// 64 physical registers seen through a window of 16; otherwise 16 registers.
+    /// Registers are seen through a window of 16; otherwise there are 16.
     pub windowed: bool,
+    /// How many registers there are behind the window: 64 in all chips, or 32.
+    pub registers: u8,
     /// `LOOP`, `LOOPNEZ`, `LOOPGTZ`.
     pub loops: bool,
     /// `MULUH`, `MULSH`.
@@ -56,16 +58,23 @@ pub struct Config {
     pub div32: bool,
     /// `MIN`, `MAX`, `MINU`, `MAXU`, `SEXT`, `CLAMPS`: a core has all of them or none.
     pub minmax: bool,
+    /// `SALT`, `SALTU`: LX7 has them.
+    pub salt: bool,
     /// `BR` and the instructions on it.
     pub booleans: bool,
     /// The 40-bit accumulator and the `M` registers.
     pub mac16: bool,
+    /// The floating point unit for single precision, which is coprocessor 0.
+    pub float: bool,
     /// `S32C1I` and `SCOMPARE1`.
     pub s32c1i: bool,
     /// `L32R` relative to `LITBASE`.
     pub litbase: bool,
     /// `THREADPTR`.
     pub threadptr: bool,
+    /// User registers of the chip's own instructions, first and last: they are kept, so that code
+    /// may save and restore them.
+    pub user: &'static [(u8, u8)],
     /// How many `MISC` registers there are.
     pub misc: u8,
     /// Misaligned loads and stores.
@@ -113,15 +122,19 @@ impl Config {
     /// The LX6 of the ESP32.
     pub const ESP32: Self = Self {
         windowed: true,
+        registers: 64,
         loops: true,
         mul32_high: true,
         div32: true,
         minmax: true,
+        salt: false,
         booleans: true,
         mac16: true,
+        float: true,
         s32c1i: true,
         litbase: false,
         threadptr: true,
+        user: &[(234, 236)],
         misc: 4,
         misaligned: Misaligned::Done,
         vecbase: 0x4000_0000,
@@ -134,34 +147,44 @@ impl Config {
         config_id: [0xc2bc_fffe, 0x1cc5_fe96],
     };
 
-    /// The LX7 of the ESP32-S2: no loops, no booleans, no MAC16, no compare and swap.
+    /// The LX7 of the ESP32-S2: no loops, no booleans, no MAC16, no floating
+    /// point, no compare and swap.
     pub const ESP32_S2: Self = Self {
         loops: false,
         booleans: false,
         mac16: false,
+        float: false,
         s32c1i: false,
+        salt: true,
+        user: &[(0, 0)],
         config_id: [0xc2ec_fafe, 0x2207_5f76],
         ..Self::ESP32
     };
 
     /// The LX7 of the ESP32-S3, without its vector instructions, which are illegal here.
     pub const ESP32_S3: Self = Self {
-        config_id: [0xc2f0_fffe, 0x2308_8ef1],
+        salt: true,
+        user: &[(0, 18)],
+        config_id: [0xc2f0_fffe, 0x2309_0f1f],
         ..Self::ESP32
     };
 
     /// The LX106 of the ESP8266.
     pub const LX106: Self = Self {
         windowed: false,
+        registers: 16,
         loops: false,
         mul32_high: false,
         div32: false,
         minmax: false,
+        salt: false,
         booleans: false,
         mac16: false,
+        float: false,
         s32c1i: false,
         litbase: true,
         threadptr: false,
+        user: &[],
         misc: 0,
         misaligned: Misaligned::Raises,
         vecbase: 0x4000_0000,
@@ -186,6 +209,6 @@ impl Config {
         excm_level: 1,
         debug_level: 2,
         top_level: 3,
-        config_id: [0xc283_dafe, 0x0882_3dfe],
+        config_id: [0xc28c_dafa, 0x1082_b6f6],
     };
 }

@@ -44,6 +44,8 @@ pub enum Cause {
     LoadProhibited = 28,
     /// A store to where there is nothing, or nothing that can be written.
     StoreProhibited = 29,
+    /// An instruction of the floating point unit while `CPENABLE` does not allow it.
+    Coprocessor0Disabled = 32,
 }
 
 /// A general exception that code should not meet in its normal course.
@@ -127,6 +129,8 @@ pub struct Core {
     pub(super) config: Config,
     /// All physical registers; a core without windows has the first 16.
     pub(super) ar: [u32; 64],
+    /// The number of physical registers less 1.
+    pub(super) ar_mask: u32,
     /// The first physical register of the window: four times `WINDOWBASE`.
     pub(super) base: u32,
     pub(super) window_start: u16,
@@ -144,6 +148,10 @@ pub struct Core {
     pub(super) scompare1: u32,
     /// `ACCLO`, `ACCHI`, `MR0` to `MR3`.
     pub(super) mac: [u32; 6],
+    /// `F0` to `F15`, as bits; `FCR`, `FSR`.
+    pub(super) fr: [u32; 16],
+    pub(super) fcr: u32,
+    pub(super) fsr: u32,
     /// `EPC1` to `EPC7`, at 1 to 7; `DEPC` at 0.
     pub(super) epc: [u32; 8],
     /// `EPS2` to `EPS7`.
@@ -157,6 +165,8 @@ pub struct Core {
     pub(super) cpenable: u32,
     pub(super) threadptr: u32,
     pub(super) prid: u32,
+    /// User registers that are kept and have no effect here, by number.
+    pub(super) user: [u32; 256],
     /// Registers that are kept and have no effect here, by number.
     pub(super) inert: [u32; 256],
     pub(super) intenable: u32,
@@ -191,6 +201,11 @@ impl Core {
         let mut core = Self {
             config,
             ar: [0; 64],
+            ar_mask: if config.windowed {
+                u32::from(config.registers.clamp(16, 64).next_power_of_two()) - 1
+            } else {
+                63
+            },
             base: 0,
             window_start: 1,
             window_limit: 4,
@@ -205,6 +220,9 @@ impl Core {
             litbase: 0,
             scompare1: 0,
             mac: [0; 6],
+            fr: [0; 16],
+            fcr: 0,
+            fsr: 0,
             epc: [0; 8],
             eps: [0; 8],
             excsave: [0; 8],
@@ -216,6 +234,7 @@ impl Core {
             cpenable: 0,
             threadptr: 0,
             prid: 0,
+            user: [0; 256],
             inert: [0; 256],
             intenable: 0,
             latched: 0,
@@ -488,13 +507,18 @@ impl Core {
     }
 
     #[inline(always)]
+    fn place(&self, number: u8) -> usize {
+        ((self.base + u32::from(number)) & self.ar_mask & 63) as usize
+    }
+
+    #[inline(always)]
     pub(super) fn get(&self, number: u8) -> u32 {
-        self.ar[(self.base + u32::from(number)) as usize & 63]
+        self.ar[self.place(number)]
     }
 
     #[inline(always)]
     pub(super) fn set(&mut self, number: u8, value: u32) {
-        self.ar[(self.base + u32::from(number)) as usize & 63] = value;
+        self.ar[self.place(number)] = value;
     }
 
     /// `WINDOWBASE`.
@@ -503,13 +527,13 @@ impl Core {
     }
 
     pub(super) fn set_window_base(&mut self, value: u32) {
-        self.base = (value & 15) << 2;
+        self.base = (value << 2) & self.ar_mask;
     }
 
     /// Whether a frame begins `quads` quarters of a window above the current one; below it when
     /// negative.
     pub(super) fn frame_at(&self, quads: i32) -> bool {
-        let bit = self.window_base().wrapping_add_signed(quads) & 15;
+        let bit = self.window_base().wrapping_add_signed(quads) & self.ar_mask >> 2;
         self.window_start >> bit & 1 != 0
     }
 

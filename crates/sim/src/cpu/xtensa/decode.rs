@@ -2,6 +2,7 @@
 //! Reference Manual, chapter 7 (instruction formats and opcodes).
 
 use super::config::Config;
+use super::mac;
 
 /// What an instruction does. Names are the manual's; a narrow form has its wide form's name, and
 /// an immediate operand was decoded into [`Insn::imm`].
@@ -44,6 +45,8 @@ pub(super) enum Op {
     Max,
     Minu,
     Maxu,
+    Salt,
+    Saltu,
     Nsa,
     Nsau,
     Mul16u,
@@ -142,6 +145,58 @@ pub(super) enum Op {
     Break,
     BreakN,
     RegionRead,
+    /// Any instruction of MAC16: which is in [`Insn::imm`].
+    Mac16,
+    AddS,
+    SubS,
+    MulS,
+    MaddS,
+    MsubS,
+    MaddnS,
+    DivnS,
+    RoundS,
+    TruncS,
+    FloorS,
+    CeilS,
+    UtruncS,
+    FloatS,
+    UfloatS,
+    MovS,
+    AbsS,
+    NegS,
+    Rfr,
+    Wfr,
+    ConstS,
+    Div0S,
+    Recip0S,
+    Sqrt0S,
+    Rsqrt0S,
+    Nexp01S,
+    MksadjS,
+    MkdadjS,
+    AddexpS,
+    AddexpmS,
+    UnS,
+    OeqS,
+    UeqS,
+    OltS,
+    UltS,
+    OleS,
+    UleS,
+    MoveqzS,
+    MovnezS,
+    MovltzS,
+    MovgezS,
+    MovfS,
+    MovtS,
+    Lsi,
+    Lsip,
+    Lsx,
+    Lsxp,
+    Ssi,
+    Ssip,
+    Ssx,
+    Ssxp,
 }
 
 /// One decoded instruction. Sixteen bytes with its place in the cache.
@@ -323,6 +378,8 @@ impl Decoder<'_> {
                 self.only_t(Op::L32r, offset)
             }
             0x2 => self.lsai(),
+            0x3 => self.with(self.config.float, self.lsci()),
+            0x4 => self.with(self.config.mac16, self.mac16()),
             0x5 => self.calln(),
             0x6 => self.si(),
             0x7 => self.b(),
@@ -353,6 +410,9 @@ impl Decoder<'_> {
                 insn.s = (self.s() | (self.op1() & 1) << 4) as u8;
                 insn
             }
+            0x8 => self.with(self.config.float, self.lscx()),
+            0xa => self.with(self.config.float, self.fp0()),
+            0xb => self.with(self.config.float, self.fp1()),
             0x9 => {
                 let offset = (self.r() << 2).wrapping_sub(64);
                 let windowed = self.config.windowed;
@@ -443,8 +503,8 @@ impl Decoder<'_> {
             0x2 if self.t() == 0 => self.only_s(Op::Ssa8l, 0),
             0x3 if self.t() == 0 => self.only_s(Op::Ssa8b, 0),
             0x4 if self.t() & 0xe == 0 => self.none(Op::Ssai, self.s() | (self.t() & 1) << 4),
-            0x6 => self.with(self.config.windowed, self.st(Op::Rer, 0)),
-            0x7 => self.with(self.config.windowed, self.st(Op::Wer, 0)),
+            0x6 => self.st(Op::Rer, 0),
+            0x7 => self.st(Op::Wer, 0),
             0x8 if self.s() == 0 => self.with(
                 self.config.windowed,
                 self.none(Op::Rotw, signed(self.t(), 4)),
@@ -491,6 +551,8 @@ impl Decoder<'_> {
             0x2 => self.with(booleans, self.none(Op::Orb, 0)),
             0x3 => self.with(booleans, self.none(Op::Orbc, 0)),
             0x4 => self.with(booleans, self.none(Op::Xorb, 0)),
+            0x6 => self.with(self.config.salt, self.rst(Op::Saltu)),
+            0x7 => self.with(self.config.salt, self.rst(Op::Salt)),
             0x8 => self.rst(Op::Mull),
             0xa => self.with(high, self.rst(Op::Muluh)),
             0xb => self.with(high, self.rst(Op::Mulsh)),
@@ -543,6 +605,104 @@ impl Decoder<'_> {
             0xe => self.with(self.config.s32c1i, self.st(Op::S32c1i, imm8 << 2)),
             _ => self.illegal(),
         }
+    }
+
+    fn lsci(&self) -> Insn {
+        let offset = self.imm8() << 2;
+        match self.r() {
+            0x0 => self.only_s(Op::Lsi, offset),
+            0x4 => self.only_s(Op::Ssi, offset),
+            0x8 => self.only_s(Op::Lsip, offset),
+            0xc => self.only_s(Op::Ssip, offset),
+            _ => self.illegal(),
+        }
+    }
+
+    fn lscx(&self) -> Insn {
+        match self.op2() {
+            0x0 => self.st(Op::Lsx, 0),
+            0x1 => self.st(Op::Lsxp, 0),
+            0x4 => self.st(Op::Ssx, 0),
+            0x5 => self.st(Op::Ssxp, 0),
+            _ => self.illegal(),
+        }
+    }
+
+    fn fp0(&self) -> Insn {
+        match self.op2() {
+            0x0 => self.none(Op::AddS, 0),
+            0x1 => self.none(Op::SubS, 0),
+            0x2 => self.none(Op::MulS, 0),
+            0x4 => self.none(Op::MaddS, 0),
+            0x5 => self.none(Op::MsubS, 0),
+            0x6 => self.none(Op::MaddnS, 0),
+            0x7 => self.none(Op::DivnS, 0),
+            0x8 => self.insn(Op::RoundS, 4, 0),
+            0x9 => self.insn(Op::TruncS, 4, 0),
+            0xa => self.insn(Op::FloorS, 4, 0),
+            0xb => self.insn(Op::CeilS, 4, 0),
+            0xc => self.only_s(Op::FloatS, 0),
+            0xd => self.only_s(Op::UfloatS, 0),
+            0xe => self.insn(Op::UtruncS, 4, 0),
+            0xf => match self.t() {
+                0x0 => self.none(Op::MovS, 0),
+                0x1 => self.none(Op::AbsS, 0),
+                0x3 => self.none(Op::ConstS, 0),
+                0x4 => self.insn(Op::Rfr, 4, 0),
+                0x5 => self.only_s(Op::Wfr, 0),
+                0x6 => self.none(Op::NegS, 0),
+                0x7 => self.none(Op::Div0S, 0),
+                0x8 => self.none(Op::Recip0S, 0),
+                0x9 => self.none(Op::Sqrt0S, 0),
+                0xa => self.none(Op::Rsqrt0S, 0),
+                0xb => self.none(Op::Nexp01S, 0),
+                0xc => self.none(Op::MksadjS, 0),
+                0xd => self.none(Op::MkdadjS, 0),
+                0xe => self.none(Op::AddexpS, 0),
+                0xf => self.none(Op::AddexpmS, 0),
+                _ => self.illegal(),
+            },
+            _ => self.illegal(),
+        }
+    }
+
+    fn fp1(&self) -> Insn {
+        match self.op2() {
+            0x1 => self.none(Op::UnS, 0),
+            0x2 => self.none(Op::OeqS, 0),
+            0x3 => self.none(Op::UeqS, 0),
+            0x4 => self.none(Op::OltS, 0),
+            0x5 => self.none(Op::UltS, 0),
+            0x6 => self.none(Op::OleS, 0),
+            0x7 => self.none(Op::UleS, 0),
+            0x8 => self.only_t(Op::MoveqzS, 0),
+            0x9 => self.only_t(Op::MovnezS, 0),
+            0xa => self.only_t(Op::MovltzS, 0),
+            0xb => self.only_t(Op::MovgezS, 0),
+            0xc => self.none(Op::MovfS, 0),
+            0xd => self.none(Op::MovtS, 0),
+            _ => self.illegal(),
+        }
+    }
+
+    fn mac16(&self) -> Insn {
+        let (op1, op2) = (self.op1(), self.op2());
+        let Some(form) = mac::form(op2) else {
+            return self.illegal();
+        };
+        // Unsigned products are of two registers of the window only; what loads meanwhile adds.
+        let there = match (form.multiplies, form.loads) {
+            (false, _) => op1 == 0,
+            (true, Some(_)) => op1 >> 2 == 2,
+            (true, None) => op1 >> 2 != 0 || op2 == 7,
+        };
+        let s = if form.first_is_window || form.loads.is_some() {
+            2
+        } else {
+            0
+        };
+        let t = if form.second_is_window { 1 } else { 0 };
+        self.with(there, self.insn(Op::Mac16, s | t, op2 << 4 | op1))
     }
 
     fn calln(&self) -> Insn {

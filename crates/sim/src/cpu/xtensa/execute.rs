@@ -121,6 +121,8 @@ impl Core {
             Op::Max => to!(r, (self.get(s) as i32).max(self.get(t) as i32) as u32),
             Op::Minu => to!(r, self.get(s).min(self.get(t))),
             Op::Maxu => to!(r, self.get(s).max(self.get(t))),
+            Op::Salt => to!(r, u32::from((self.get(s) as i32) < self.get(t) as i32)),
+            Op::Saltu => to!(r, u32::from(self.get(s) < self.get(t))),
             Op::Nsa => {
                 let value = self.get(s);
                 let folded = if value >> 31 != 0 { !value } else { value };
@@ -395,6 +397,8 @@ impl Core {
             }
             Op::Trap => return Err(Interruption::Trap),
             Op::Illegal => return Err(Cause::IllegalInstruction.into()),
+            Op::Mac16 => self.execute_mac(bus, insn)?,
+            _ => self.execute_float(bus, insn)?,
         }
         // Only what falls through to the end of a loop goes round, not what jumps there.
         if next == self.lend && self.lcount != 0 && self.ps & ps::EXCM == 0 {
@@ -463,13 +467,13 @@ impl Core {
     }
 
     #[inline(always)]
-    fn load32<B: Bus>(&self, bus: &mut B, address: u32) -> Result<u32, Interruption> {
+    pub(super) fn load32<B: Bus>(&self, bus: &mut B, address: u32) -> Result<u32, Interruption> {
         self.aligned(address, 4)?;
         bus.load32(address).map_err(|f| load_refused(f, address))
     }
 
     #[inline(always)]
-    fn store32<B: Bus>(
+    pub(super) fn store32<B: Bus>(
         &mut self,
         bus: &mut B,
         address: u32,

@@ -2,11 +2,12 @@
 //!
 //! Modelled: the core instructions with the options of each chip ([`Config`]), the windowed
 //! registers with their exceptions taken to the code at the vectors, exceptions, interrupts up to
-//! the NMI, timers. One instruction is one cycle.
+//! the NMI, timers, MAC16, single precision floating point. One instruction is one cycle.
 //!
-//! Not modelled: floating point, MAC16's instructions (its registers are there) and the vector
-//! instructions of the ESP32-S3, which are illegal instructions; region protection and the core's
-//! caches, whose instructions do nothing; debug registers, but for `BREAK`.
+//! Not modelled: the vector instructions of the ESP32-S3, the steps of the ESP32 for double
+//! precision and the GPIO instructions of the ESP32-S2 and -S3, which are illegal instructions;
+//! region protection and the core's caches, whose instructions do nothing; debug registers, but
+//! for `BREAK`.
 //!
 //! Source of the behaviour: Xtensa Instruction Set Architecture Reference Manual (Cadence,
 //! 2010 and later editions).
@@ -15,7 +16,9 @@ mod config;
 mod core;
 mod decode;
 mod execute;
+mod float;
 mod interrupt;
+mod mac;
 mod shared;
 mod special;
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Core {
                 self.window_changed();
             }
             73 if config.windowed => {
-                self.window_start = value as u16;
+                self.window_start = (value & ((2 << (self.ar_mask >> 2)) - 1)) as u16;
                 self.window_changed();
             }
             177..=183 if number - 176 <= top => self.epc[number as usize - 176] = value,
@@ -107,6 +107,11 @@ impl Core {
         Ok(())
     }
 
+    fn holds_user(&self, number: u32) -> bool {
+        let mut held = self.config.user.iter();
+        held.any(|&(first, last)| (u32::from(first)..=u32::from(last)).contains(&number))
+    }
+
     fn has_timer(&self, number: u32) -> bool {
         number.wrapping_sub(240) < self.config.interrupts.timers.len() as u32
     }
@@ -115,6 +120,11 @@ impl Core {
     pub(super) fn read_user(&self, number: u32) -> Result<u32, Interruption> {
         match number {
             231 if self.config.threadptr => Ok(self.threadptr),
+            232 | 233 if self.config.float => {
+                self.coprocessor0()?;
+                Ok(if number == 232 { self.fcr } else { self.fsr })
+            }
+            _ if self.holds_user(number) => Ok(self.user[number as usize & 255]),
             _ => Err(Cause::IllegalInstruction.into()),
         }
     }
@@ -123,6 +133,15 @@ impl Core {
     pub(super) fn write_user(&mut self, number: u32, value: u32) -> Result<(), Interruption> {
         match number {
             231 if self.config.threadptr => self.threadptr = value,
+            232 | 233 if self.config.float => {
+                self.coprocessor0()?;
+                if number == 232 {
+                    self.fcr = value & 0x7f;
+                } else {
+                    self.fsr = value & 0xf80;
+                }
+            }
+            _ if self.holds_user(number) => self.user[number as usize & 255] = value,
             _ => return Err(Cause::IllegalInstruction.into()),
         }
         Ok(())

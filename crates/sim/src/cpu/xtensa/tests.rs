@@ -387,10 +387,10 @@ fn an_instruction_of_an_absent_option_is_illegal() {
     for (config, word) in [
         (Config::LX106, rrr(0xc, 2, 4, 2, 3)), // quou
         (Config::LX106, entry(1, 32)),
-        (Config::LX106, rrr(4, 3, 4, 2, 3)),    // min
-        (Config::ESP32_S2, 2 << 16 | 0x8276),   // loop
-        (Config::ESP32_S2, rri8(0xe, 2, 3, 0)), // s32c1i
-        (Config::ESP32, rrr(0, 0xa, 0, 1, 2)),  // add.s
+        (Config::LX106, rrr(4, 3, 4, 2, 3)),      // min
+        (Config::ESP32_S2, 2 << 16 | 0x8276),     // loop
+        (Config::ESP32_S2, rri8(0xe, 2, 3, 0)),   // s32c1i
+        (Config::ESP32_S2, rrr(0, 0xa, 0, 1, 2)), // add.s
         (Config::ESP32, 0),
         (Config::ESP32, ILL_N),
         (Config::ESP32, 0x0f),
@@ -568,6 +568,33 @@ fn s32c1i_stores_only_over_the_expected_value() {
         let (core, _, stop) = run_on(Config::ESP32, &words, &[at, expected, 7]);
         assert_eq!(stop, Stop::Trap);
         assert_eq!((core.register(4), core.register(5)), (0, left));
+    }
+}
+
+#[test]
+fn floating_point_needs_its_coprocessor_enabled() {
+    let add_s = rrr(0, 0xa, 3, 1, 2);
+    let words = [wsr(2, 224), rrr(0xf, 0xa, 1, 3, 5), rrr(0xf, 0xa, 2, 4, 5)];
+    let words = [&words[..], &[add_s, rrr(0xf, 0xa, 5, 3, 4)]].concat();
+    let (one, half) = (1f32.to_bits(), 0.5f32.to_bits());
+    let (core, _, stop) = run_on(Config::ESP32, &words, &[1, one, half]);
+    assert_eq!((stop, core.register(5)), (Stop::Trap, 1.5f32.to_bits()));
+    let (core, _, stop) = run_on(Config::ESP32, &words, &[0, one, half]);
+    assert!(matches!(stop, Stop::Exception(e) if e.cause == Cause::Coprocessor0Disabled));
+    assert_eq!(core.exccause, 32);
+}
+
+#[test]
+fn registers_of_a_chips_own_instructions_are_kept() {
+    let wur = |number: u32| rrr(0xf, 3, number >> 4, number & 15, 2);
+    let rur = |number: u32| rrr(0xe, 3, 4, number >> 4, number & 15);
+    for (config, number) in [
+        (Config::ESP32, 234),
+        (Config::ESP32_S2, 0),
+        (Config::ESP32_S3, 18),
+    ] {
+        let (core, _, stop) = run_on(config, &[wur(number), rur(number)], &[77]);
+        assert_eq!((stop, core.register(4)), (Stop::Trap, 77), "{number}");
     }
 }
 
