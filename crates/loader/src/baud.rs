@@ -40,7 +40,7 @@ impl<L: Link> Session<L> {
             return Ok(());
         }
         if !self.answers(Opcode::ChangeBaudrate) {
-            if self.options.baud.is_some() {
+            if self.options.baud.is_some() && !self.stub_may_run() {
                 observer.event(Event::Notice(Notice::Ignored {
                     option: "--baud",
                     reason: format!("{}'s ROM cannot change its baud rate", self.chip.name),
@@ -48,14 +48,21 @@ impl<L: Link> Session<L> {
             }
             return Ok(());
         }
-        let Some(new) = self.rom_baud(baud, observer).await? else {
+        let command = if self.stub_runs() {
+            // It scales the divider that is in use.
+            Command::ChangeBaudrate {
+                new: baud,
+                old: present,
+            }
+        } else if let Some(new) = self.rom_baud(baud, observer).await? {
+            Command::ChangeBaudrate { new, old: 0 }
+        } else {
             if self.options.baud.is_some() {
                 observer.event(Event::Notice(Notice::UnknownCrystal { baud: present }));
             }
             return Ok(());
         };
         observer.event(Event::ChangingBaud { baud });
-        let command = Command::ChangeBaudrate { new, old: 0 };
         let timeout = self.channel.timeouts.command;
         // An answer that was lost does not say whether the rate was changed; the new rate tells.
         if let Err(Fault::Link(error)) = self.channel.exchange(&command, 0, timeout).await {
@@ -164,6 +171,9 @@ impl<L: Link> Session<L> {
 
     /// Whether the loader answers a command in its present mode.
     pub(crate) fn answers(&self, opcode: Opcode) -> bool {
+        if let Some(known) = self.stub_answers(opcode) {
+            return known;
+        }
         let commands = if self.device.secure_download {
             self.chip.rom.secure_commands
         } else {

@@ -53,6 +53,10 @@ impl<L: Link> Session<L> {
             observer.event(wrong(false));
             return Ok(false);
         }
+        if request.by_stub {
+            let sectors = u64::from(changed) * u64::from(guru_plan::SECTOR);
+            self.engage_stub_to_write(sectors, observer).await?;
+        }
         let mut meter = Meter::new(Step::Write, target.start, length);
         let written = target
             .streams
@@ -73,6 +77,7 @@ impl<L: Link> Session<L> {
         );
         let verify = match request.verify {
             Verify::ReadBack => Verify::ReadBack,
+            Verify::Rom => Verify::Rom,
             Verify::Digest | Verify::Never => Verify::Digest,
         };
         match self.prove(target, verify, &mut meter, observer).await {

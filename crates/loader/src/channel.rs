@@ -12,6 +12,9 @@ use crate::{Error, NotInSecureDownload, launch};
 /// Largest answer of a ROM: 64 bytes of flash, header and status, with room to spare.
 const MAX_ANSWER: usize = 1024;
 
+/// A stub's first packet.
+const GREETING: [u8; 4] = *b"OHAI";
+
 /// Boot log that is kept, in bytes.
 const MAX_TEXT: usize = 4096;
 
@@ -99,6 +102,8 @@ pub(crate) struct Channel<L> {
     faults: u32,
     /// How long answers may take.
     pub timeouts: Timeouts,
+    /// What SYNC must be answered as: by another loader is as good as not at all.
+    expected: Synced,
     /// The commands that the loader knows in Secure Download Mode, when it is in that.
     pub allowed: Option<&'static [u8]>,
 }
@@ -114,6 +119,7 @@ impl<L: Link> Channel<L> {
             packets_seen: 0,
             faults: 0,
             timeouts,
+            expected: Synced::Rom,
             allowed: None,
         }
     }
@@ -189,6 +195,72 @@ impl<L: Link> Channel<L> {
         self.send(command).await?;
         self.counted_answer(command.opcode(), data_len, timeout)
             .await
+    }
+
+    /// From now on a stub answers, with packets of so many bytes at the most; or the ROM.
+    pub fn expect_stub(&mut self, largest: Option<usize>) {
+        self.expected = match largest {
+            Some(_) => Synced::Stub,
+            None => Synced::Rom,
+        };
+        self.decoder = Decoder::new(largest.unwrap_or(MAX_ANSWER));
+    }
+
+    /// Waits for a stub's greeting. `false`: it did not come.
+    pub async fn greeting(&mut self, limit: Duration) -> Result<bool, LinkError> {
+        let latency = self.link.info().capabilities.latency;
+        let deadline = self.now() + limit + latency * 2;
+        while let Some(packet) = self.next_packet(deadline).await? {
+            if packet.as_deref() == Ok(&GREETING[..]) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A packet that is no answer.
+    pub async fn frame(&mut self, timeout: Duration) -> Result<Vec<u8>, Fault> {
+        let deadline = self.now() + timeout;
+        match self.next_packet(deadline).await? {
+            Some(Ok(packet)) => Ok(packet),
+            Some(Err(_)) => Err(Fault::Damaged),
+            None => Err(Fault::Silence),
+        }
+    }
+
+    /// Sends a packet that is no command.
+    pub async fn send_frame(&mut self, packet: &[u8]) -> Result<(), LinkError> {
+        self.link.write(&slip::encode(packet)).await
+    }
+
+    /// The answer to a block that was sent before, and the number of the block that is due, if it came
+    /// through.
+    pub async fn block_answer(
+        &mut self,
+        opcode: Opcode,
+        timeout: Duration,
+    ) -> (Option<u32>, Result<(), Fault>) {
+        let packet = match self.frame(timeout.min(self.timeouts.max)).await {
+            Ok(packet) => packet,
+            Err(fault) => {
+                self.count_fault();
+                return (None, Err(fault));
+            }
+        };
+        let response = Response::decode(&packet).ok();
+        let response = response.filter(|response| response.opcode == opcode as u8);
+        let status = response
+            .as_ref()
+            .and_then(|response| response.status(0).ok());
+        match (response, status) {
+            (Some(response), Some(status)) => {
+                (Some(response.value), status.map_err(Fault::Refused))
+            }
+            _ => {
+                self.count_fault();
+                (None, Err(Fault::Damaged))
+            }
+        }
     }
 
     /// The answer, without data, to a command that was sent before.
@@ -335,6 +407,8 @@ impl<L: Link> Channel<L> {
         for _ in 0..RESYNC_ATTEMPTS {
             self.discard_input().await?;
             match self.sync().await {
+                // The chip was reset.
+                Ok(kind) if kind != self.expected => return Ok(false),
                 Ok(_) => {
                     // A SYNC that was given up too early may still be answered.
                     let quiet = self.quiet();

@@ -221,7 +221,8 @@ impl State {
     }
 }
 
-fn compress(work: &Work) -> Result<Option<Vec<u8>>, Error> {
+/// The zlib stream of what there is to compress; `None` when it would not be smaller.
+pub(crate) fn compress(work: &Work) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error| Error::NotPossible(format!("compression failed: {error}"));
     let limit = work.range.len();
     let mut encoder = ZlibEncoder::new(Vec::with_capacity(limit / 2), Compression::best());

@@ -10,6 +10,7 @@ use guru_wire::{Command, ErrorCode, SecurityInfo};
 use crate::channel::{Channel, Fault};
 use crate::enter::synchronize;
 use crate::line::LineState;
+use crate::stub::StubState;
 use crate::usb::usb_mode;
 use crate::{
     Before, ChipRead, ConnectOptions, DeviceInfo, Error, Event, Notice, Observer, Session, UsbMode,
@@ -74,6 +75,7 @@ impl<L: Link> Session<L> {
             security,
             flash: None,
             line: LineState::default(),
+            stub: StubState::default(),
             work_baud: None,
             reader: None,
             unfinished: None,
@@ -88,6 +90,7 @@ impl<L: Link> Session<L> {
             let identified = session.identify(observer).await;
             identified.map_err(|error| session.or_only_certificates(error))?;
         }
+        session.choose_stub()?;
         observer.event(Event::Connected(Box::new(session.device.clone())));
         if !session.options.identify {
             return Ok(session);
@@ -134,6 +137,7 @@ impl<L: Link> Session<L> {
     pub(crate) async fn reconnect(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
         let present = self.channel.link().baud();
         let baud = self.work_baud.unwrap_or(present);
+        self.stub_is_gone();
         if self.options.before != Before::NoResetNoSync {
             let initial = present.min(CONNECT_BAUD);
             self.channel.link_mut().set_baud(initial).await?;
@@ -164,7 +168,8 @@ impl<L: Link> Session<L> {
         self.words = before;
         self.power_flash().await?;
         self.raise_baud_to(baud, observer).await?;
-        self.attach_again(observer).await
+        self.attach_again(observer).await?;
+        self.engage_stub_again(observer).await
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{Error, Session};
 /// Length of the digest in a ROM's answer, in hexadecimal characters.
 const DIGEST_LEN: usize = 32;
 
+/// Length of the digest in a stub's answer.
+const STUB_DIGEST_LEN: usize = 16;
+
 /// How often a digest is asked for on a line that damages answers, until two agree.
 const AGREEMENTS: u32 = 8;
 
@@ -44,7 +47,7 @@ impl Placed<'_> {
 impl<L: Link> Session<L> {
     /// Whether the loader has a digest command in its present mode.
     pub(crate) fn has_digest(&self) -> bool {
-        self.chip.rom.md5 && self.answers(Opcode::SpiFlashMd5)
+        (self.stub_runs() || self.chip.rom.md5) && self.answers(Opcode::SpiFlashMd5)
     }
 
     /// MD5 of flash.
@@ -55,10 +58,15 @@ impl<L: Link> Session<L> {
             length,
         };
         let timeout = self.channel.timeouts.md5(length);
+        let digest_len = if self.stub_runs() {
+            STUB_DIGEST_LEN
+        } else {
+            DIGEST_LEN
+        };
         for _ in 0..AGREEMENTS {
             let answer = self
                 .channel
-                .query(&command, DIGEST_LEN, timeout, "asking for a digest")
+                .query(&command, digest_len, timeout, "asking for a digest")
                 .await?;
             match parse_md5(&answer.data) {
                 Ok(digest) => return Ok(digest),

@@ -88,6 +88,8 @@ impl<L: Link> Session<L> {
         let told = Some((range.start, range.end - range.start));
         observer.event(Event::Erasing { range: told });
         let begun = self.channel.now();
+        self.engage_stub_to_erase(range.len() as u64, observer)
+            .await?;
         self.erase_range(range.clone(), observer).await?;
         self.check_protection(&range, observer).await?;
         let elapsed = self.channel.now() - begun;
@@ -194,6 +196,10 @@ impl<L: Link> Session<L> {
         let meter = Meter::new(Step::Erase, range.start, total);
         self.unfinished = Some(range.clone());
         meter.at(range.start, observer);
+        if self.stub_must_prove() {
+            let first = range.start..range.start + SECTOR;
+            self.prove_stub_erases(&first, observer).await?;
+        }
         for piece in erase_pieces(range, MAX_PIECE) {
             self.insist(observer, async |session, _| {
                 session.erase_piece(&piece).await
@@ -206,6 +212,9 @@ impl<L: Link> Session<L> {
     }
 
     async fn erase_piece(&mut self, piece: &Range<u32>) -> Result<(), Error> {
+        if self.stub_runs() {
+            return self.erase_by_stub(piece).await;
+        }
         let (start, length) = (piece.start, piece.end - piece.start);
         let (asked, rest) = erase_request(self.chip.rom.erase, start, length);
         if rest > 0 {

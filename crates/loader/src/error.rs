@@ -18,6 +18,9 @@ pub enum Error {
     /// The port failed.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The flasher stub that was named cannot be used; nothing was changed.
+    #[error("this is no flasher stub for the chip: {0}")]
+    Stub(#[from] guru_stub::StubError),
     /// The chip did not answer SYNC.
     #[error("{port}: no answer from a chip's loader: {reason}")]
     Connect {
@@ -393,6 +396,7 @@ impl Error {
             | Self::OutsideFlash { .. }
             | Self::DoesNotFit { .. }
             | Self::Harmful { .. }
+            | Self::Stub(_)
             | Self::ImageMismatch { .. } => ErrorKind::Usage,
             Self::Protected { .. } => ErrorKind::Device,
             Self::VerifyFailed { .. }

@@ -38,6 +38,17 @@ pub enum Event {
     ReadingChipInfo,
     /// The chip is given a secure download certificate.
     VerifyingCertificate,
+    /// A flasher stub goes into the chip's RAM.
+    UploadingStub {
+        /// Whether it is Guru's own; otherwise Espressif's.
+        own: bool,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// It is in RAM and is being started.
+    StartingStub,
+    /// It has greeted and reads what the ROM has read: it does the work from now on.
+    StubRuns,
     /// The flash is connected by the pads that eFuse names (ESP32 without a stub).
     AttachingFromEfuse {
         /// CLK, Q, D, HD, CS.

@@ -4,11 +4,11 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use guru_chip::Chip;
+use guru_chip::{Chip, InflateRule};
 use guru_image::{Contents, FlashParameters, Form as ImageForm, Image, Outcome, patch};
 use guru_plan::{Form, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_floor, streams};
 
-use crate::compress::{Boards, Compressor, Work};
+use crate::compress::{Boards, Compressor, Packed, Work, compress};
 use crate::digest::Placed;
 use crate::{Compress, Error, FilePart, FlashSizeOption, Lacking, WriteRequest};
 
@@ -35,6 +35,7 @@ pub(crate) struct Prepared {
     /// Whether what is believed to be in flash counts.
     compares: bool,
     compress: Compress,
+    by_stub: bool,
     pub targets: Vec<Target>,
     pub compressor: Compressor,
 }
@@ -56,14 +57,41 @@ pub(crate) struct Target {
     pub encrypt: bool,
     pub previous: Option<Contents>,
     pub streams: Vec<Planned>,
+    /// What the compressed ones are planned for.
+    pub inflate: InflateRule,
 }
 
 /// A stream and where its compressed form comes from.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub stream: Stream,
-    /// Number of the compressor's work, for a compressed one.
-    pub work: Option<usize>,
+    pub zlib: Zlib,
+}
+
+/// A stream, or a piece of one.
+pub(crate) enum Part<'a> {
+    Whole(&'a Planned),
+    Piece(Planned),
+}
+
+impl Part<'_> {
+    pub fn planned(&self) -> &Planned {
+        match self {
+            Self::Whole(planned) => planned,
+            Self::Piece(planned) => planned,
+        }
+    }
+}
+
+/// Where a stream's compressed form comes from.
+#[derive(Debug)]
+pub(crate) enum Zlib {
+    /// It has none.
+    No,
+    /// The compressor's work with this number.
+    Work(usize),
+    /// It is there.
+    Made(Packed),
 }
 
 impl Target {
@@ -76,6 +104,37 @@ impl Target {
 
     pub fn range(&self) -> Range<u32> {
         self.placed().range()
+    }
+
+    /// What a stub has to write where sectors differ: streams as they are planned where all of one
+    /// does, and the parts of others, compressed here.
+    pub fn parts(&self, differing: &[Range<u32>]) -> Result<Vec<Part<'_>>, Error> {
+        let mut parts = Vec::new();
+        for planned in &self.streams {
+            let stream = &planned.stream;
+            for range in differing {
+                let range = range.start.max(stream.range.start)..range.end.min(stream.range.end);
+                if range.is_empty() {
+                    continue;
+                }
+                if range == stream.range {
+                    parts.push(Part::Whole(planned));
+                    continue;
+                }
+                let mut zlib = Zlib::No;
+                if !matches!(planned.zlib, Zlib::No) {
+                    let work = Work {
+                        contents: self.contents.clone(),
+                        range: self.placed().inside(&range),
+                    };
+                    zlib = compress(&work)?.map_or(Zlib::No, |packed| Zlib::Made(Arc::new(packed)));
+                }
+                let form = stream.form;
+                let stream = Stream { range, form };
+                parts.push(Part::Piece(Planned { stream, zlib }));
+            }
+        }
+        Ok(parts)
     }
 
     /// Streams that follow each other without a gap, together.
@@ -172,6 +231,7 @@ impl Pool {
                 && one.parameters == parameters
                 && one.compares == compares
                 && one.compress == request.compress
+                && one.by_stub == request.by_stub
         });
         if let Some(found) = found {
             return Ok(Arc::clone(found));
@@ -227,7 +287,10 @@ impl Prepared {
         boards: Boards,
     ) -> Result<Self, Error> {
         let compress = request.compress == Compress::Auto;
-        let rules = StreamRules::new(chip, compress);
+        let mut rules = StreamRules::new(chip, compress);
+        if request.by_stub && compress {
+            rules.inflate = Some(InflateRule::Exact);
+        }
         let mut work = Vec::new();
         let mut targets = Vec::new();
         for file in &request.files {
@@ -238,6 +301,7 @@ impl Prepared {
             chip,
             parameters,
             compares: compares(request),
+            by_stub: request.by_stub,
             compress: request.compress,
             targets,
             compressor: Compressor::start(work, boards),
@@ -252,6 +316,7 @@ impl Prepared {
                 ..file.clone()
             }],
             compress,
+            by_stub: self.by_stub,
             ..WriteRequest::default()
         };
         Self::new(self.chip, &request, self.parameters, Boards::One)
@@ -297,6 +362,7 @@ impl Target {
             encrypt: file.encrypt,
             previous,
             streams: Vec::new(),
+            inflate: rules.inflate.unwrap_or(InflateRule::Exact),
         };
         if length == 0 {
             return Ok(target);
@@ -307,19 +373,16 @@ impl Target {
         };
         for range in target.changed()? {
             for stream in streams(range, &rules) {
-                let compressed = stream.form == Form::Deflate;
-                let number = compressed.then_some(work.len());
-                if compressed {
+                let mut zlib = Zlib::No;
+                if stream.form == Form::Deflate {
+                    zlib = Zlib::Work(work.len());
                     let range = target.placed().inside(&stream.range);
                     work.push(Work {
                         contents: target.contents.clone(),
                         range,
                     });
                 }
-                target.streams.push(Planned {
-                    stream,
-                    work: number,
-                });
+                target.streams.push(Planned { stream, zlib });
             }
         }
         Ok(target)
@@ -350,7 +413,7 @@ impl Target {
 }
 
 /// A sector of contents from an offset on, erased beyond their end.
-fn sector_at(contents: &Contents, offset: u32) -> Result<[u8; SECTOR as usize], Error> {
+pub(crate) fn sector_at(contents: &Contents, offset: u32) -> Result<[u8; SECTOR as usize], Error> {
     let mut sector = [0xFF; SECTOR as usize];
     let known = contents.len().saturating_sub(offset).min(SECTOR);
     if known > 0 {

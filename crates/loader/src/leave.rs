@@ -11,7 +11,7 @@ use crate::enter::has_flow_control;
 use crate::recover::wait_for_port;
 use crate::usb::{is_own_usb, otg_chips};
 use crate::{
-    After, ConnectOptions, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session,
+    After, Before, ConnectOptions, Error, Event, Leaving, NoSuchReset, Notice, Observer, Session,
     SpiConnection, UsbMode,
 };
 
@@ -103,6 +103,11 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<Leaving, Error> {
         self.can_leave(after)?;
+        let to_rom = matches!(after, After::NoReset | After::SoftReset);
+        let resets = matches!(self.options.before, Before::DefaultReset | Before::UsbReset);
+        if to_rom && resets && self.stub_runs() {
+            self.leave_stub(observer).await?;
+        }
         let leaving = match after {
             After::WatchdogReset if self.has_watchdog_reset() => {
                 self.reset_by_watchdog(observer).await?

@@ -41,6 +41,7 @@ mod session;
 mod sfdp;
 mod spi;
 mod stream;
+mod stub;
 mod usb;
 mod verify;
 mod write;

@@ -236,8 +236,54 @@ pub enum Notice {
         /// Name of the port.
         port: String,
     },
-    /// The stub is not used.
-    NoStub,
+    /// No stub is used, or no longer.
+    NoStub {
+        /// Why.
+        reason: NoStub,
+    },
+}
+
+/// Why the ROM's loader does the work, although a stub was to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoStub {
+    /// In Secure Download Mode nothing can be loaded into RAM.
+    SecureDownload,
+    /// With secure boot on, the ROM starts nothing in RAM.
+    SecureBoot,
+    /// The loader has no commands for RAM.
+    NoRam,
+    /// There is none for this chip and its revision.
+    NoneForChip,
+    /// The port is the USB-OTG of the chip's ROM, which ends with it.
+    UsbOtg,
+    /// The ROM did not take it.
+    NotUploaded,
+    /// It does not greet, or stopped answering.
+    Silent,
+    /// It reads another JEDEC id than the ROM.
+    OtherId,
+    /// It reads other contents of flash than the ROM.
+    OtherContents,
+    /// The first sector was not right after it was written or erased.
+    WritesWrongly,
+}
+
+impl fmt::Display for NoStub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecureDownload => "Secure Download Mode takes none",
+            Self::SecureBoot => "with secure boot the ROM starts none",
+            Self::NoRam => "the loader loads nothing into RAM",
+            Self::NoneForChip => "there is none for this chip",
+            Self::UsbOtg => "it cannot use the chip's USB-OTG",
+            Self::NotUploaded => "it could not be uploaded",
+            Self::Silent => "it does not answer",
+            Self::OtherId => "it reads another flash id than the ROM",
+            Self::OtherContents => "it reads other contents of flash than the ROM",
+            Self::WritesWrongly => "the first sector that it changed is not right",
+        })
+    }
 }
 
 /// Why contents are not verified.
@@ -542,8 +588,8 @@ impl fmt::Display for Notice {
                 f,
                 "{port} is no USB device that the system lists; the usual resets are tried"
             ),
-            Self::NoStub => {
-                f.write_str("there is no flasher stub yet; the ROM loader does the work")
+            Self::NoStub { reason } => {
+                write!(f, "no flasher stub: {reason}; the ROM loader does the work")
             }
         }
     }

@@ -32,6 +32,8 @@ pub struct ConnectOptions {
     pub block_attempts: u32,
     /// Voltage of the flash regulator that overrides eFuse and strapping (ESP32).
     pub override_vddsdio: Option<VddSdio>,
+    /// Where a flasher stub comes from; `None`: the ROM's loader does everything.
+    pub stub: Option<guru_stub::Source>,
     /// What becomes of a watchdog reset that the chip does not have.
     pub no_such_reset: NoSuchReset,
 }
@@ -50,6 +52,7 @@ impl Default for ConnectOptions {
             timeouts: Timeouts::default(),
             block_attempts: 3,
             override_vddsdio: None,
+            stub: None,
             no_such_reset: NoSuchReset::default(),
         }
     }
@@ -189,6 +192,8 @@ pub struct WriteRequest {
     pub trust_flash_content: bool,
     /// How data go over the line.
     pub compress: Compress,
+    /// Contents are prepared for a stub: it inflates on chips whose ROM does not, or not exactly.
+    pub by_stub: bool,
     /// Whether contents that are in place already are found by digest and left alone.
     pub skip: Skip,
     /// How the result is verified.
@@ -227,6 +232,8 @@ pub enum Verify {
     Digest,
     /// By digest where the ROM has one, and by reading every byte back.
     ReadBack,
+    /// As [`Digest`](Self::Digest), but by the ROM, whoever has written.
+    Rom,
     /// Not at all.
     Never,
 }

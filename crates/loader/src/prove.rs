@@ -45,6 +45,9 @@ impl<L: Link> Session<L> {
             observer.event(Event::Notice(Notice::NotVerified { reason }));
             return Ok(false);
         }
+        if verify == Verify::Rom && self.stub_runs() {
+            self.leave_stub(observer).await?;
+        }
         let (name, address, length) = (target.name.clone(), target.address, target.length);
         observer.event(Event::Verifying {
             name: name.clone(),

@@ -238,7 +238,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Sends a part of a segment. What was acknowledged need not go again after a fault.
-    async fn send_segment(
+    pub(crate) async fn send_segment(
         &mut self,
         segment: &RamSegment,
         part: Range<u32>,
@@ -309,7 +309,7 @@ impl<L: Link> Session<L> {
 
     /// Reads segments back, and sends again what differs: the checksum of a block is one byte, and
     /// nothing protects its address.
-    async fn mend_segments(
+    pub(crate) async fn mend_segments(
         &mut self,
         segments: &[RamSegment],
         meter: &mut Meter,

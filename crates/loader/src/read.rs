@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use guru_link::{Instant, Link};
 use guru_plan::sector_floor;
@@ -136,7 +137,9 @@ impl<L: Link> Session<L> {
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
             .await?;
         let length = range.end - range.start;
-        self.tell_slow(way, length, observer);
+        if !self.engage_stub_to_read(length, observer).await? {
+            self.tell_slow(way, length, observer);
+        }
         let begun = self.channel.now();
         let resumed = self
             .insist(observer, async |session, observer| {
@@ -149,9 +152,7 @@ impl<L: Link> Session<L> {
         let mut chunk = FIRST_CHUNK;
         while at < range.end {
             let end = range.end.min(at.saturating_add(chunk));
-            let bytes = self
-                .read_chunk(&(at..end), way, &mut meter, observer)
-                .await?;
+            let bytes = self.read_chunk(&(at..end), &mut meter, observer).await?;
             sink.append(&bytes).map_err(Error::Sink)?;
             at = end;
             if self.channel.faults() == 0 {
@@ -200,21 +201,57 @@ impl<L: Link> Session<L> {
     fn tell_slow(&self, way: Way, length: u32, observer: &mut dyn Observer) {
         /// Seconds that need no excuse.
         const SHORT: u64 = 10;
-        /// Bytes of request and answer with their frames, and round trips, for one step.
-        const ROM_STEP: (u64, u64) = (18 + 78, 1);
-        const REGISTER_STEP: (u64, u64) = (2 * (26 + 14) + 17 * (14 + 14), 19);
-        let (what, (bytes, trips)) = match way {
-            Way::Rom => (SlowJob::RomRead, ROM_STEP),
-            Way::Registers => (SlowJob::RegisterRead, REGISTER_STEP),
+        let what = match way {
+            Way::Rom => SlowJob::RomRead,
+            Way::Registers => SlowJob::RegisterRead,
         };
-        let link = self.channel.link();
-        let latency = link.info().capabilities.latency.as_micros() as u64;
-        let baud = u64::from(link.baud().max(1));
-        let step = bytes * 10_000_000 / baud + trips * latency;
-        let seconds = u64::from(length.div_ceil(STEP)) * step / 1_000_000;
+        let seconds = self.time_to_read(way, length).as_secs();
         if seconds > SHORT {
             observer.event(Event::Notice(Notice::Slow { what, seconds }));
         }
+    }
+
+    /// Time that the line takes to read so many bytes in this way.
+    fn time_to_read(&self, way: Way, length: u32) -> Duration {
+        /// Bytes of request and answer with their frames, and round trips, for one step.
+        const ROM_STEP: (u64, u32) = (18 + 78, 1);
+        const REGISTER_STEP: (u64, u32) = (2 * (26 + 14) + 17 * (14 + 14), 19);
+        let (bytes, trips) = match way {
+            Way::Rom => ROM_STEP,
+            Way::Registers => REGISTER_STEP,
+        };
+        let steps = length.div_ceil(STEP);
+        self.time_of(bytes * u64::from(steps), trips.saturating_mul(steps))
+    }
+
+    /// Has a stub read, if that is faster for so many bytes.
+    async fn engage_stub_to_read(
+        &mut self,
+        length: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        if self.stub_runs() {
+            return Ok(true);
+        }
+        let slow = self.time_to_read(self.reading_way()?, length);
+        if !self.stub_pays(slow, length) {
+            return Ok(false);
+        }
+        self.engage_stub(observer).await
+    }
+
+    /// A few bytes, as the ROM reads them.
+    pub(crate) async fn read_little(
+        &mut self,
+        address: u32,
+        length: u32,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = match self.reading_way()? {
+            Way::Rom => self.read_slow(address, length).await?,
+            Way::Registers => self.read_by_register(address, length).await?,
+        };
+        bytes.truncate(length as usize);
+        Ok(bytes)
     }
 
     /// How much of an earlier read is still what stands in flash.
@@ -257,6 +294,23 @@ impl<L: Link> Session<L> {
 
     /// Reads a range and makes sure of it.
     async fn read_chunk(
+        &mut self,
+        range: &Range<u32>,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<u8>, Error> {
+        let mut bytes = self.read_range_by_stub(range, meter, observer).await?;
+        // What it has not read is left to the ROM.
+        let left = range.start + bytes.len() as u32..range.end;
+        if !left.is_empty() {
+            let way = self.reading_way()?;
+            let rest = self.read_chunk_by_rom(&left, way, meter, observer);
+            bytes.append(&mut rest.await?);
+        }
+        Ok(bytes)
+    }
+
+    async fn read_chunk_by_rom(
         &mut self,
         range: &Range<u32>,
         way: Way,
@@ -513,13 +567,15 @@ impl<L: Link> Session<L> {
     ) -> Result<Vec<(u32, u8, u8)>, Error> {
         let way = self.reading_way()?;
         let length = range.end - range.start;
-        self.tell_slow(way, length, observer);
+        if !self.engage_stub_to_read(length, observer).await? {
+            self.tell_slow(way, length, observer);
+        }
         let mut meter = Meter::new(Step::Verify, range.start, u64::from(length));
         let mut found = Vec::new();
         let mut expected = vec![0; FIRST_CHUNK as usize];
         for start in range.clone().step_by(FIRST_CHUNK as usize) {
             let part = start..range.end.min(start.saturating_add(FIRST_CHUNK));
-            let mut bytes = self.read_chunk(&part, way, &mut meter, observer).await?;
+            let mut bytes = self.read_chunk(&part, &mut meter, observer).await?;
             let expected = &mut expected[..bytes.len()];
             placed
                 .contents

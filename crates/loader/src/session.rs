@@ -9,9 +9,10 @@ use crate::attach::Flash;
 use crate::channel::Channel;
 use crate::line::LineState;
 use crate::spi::Controller;
+use crate::stub::StubState;
 use crate::{ConnectOptions, DeviceInfo, Error};
 
-/// A conversation with a chip's ROM loader, from [`connect`](Self::connect) to
+/// A conversation with a chip's loader, from [`connect`](Self::connect) to
 /// [`reset`](Self::reset).
 ///
 /// What state the chip is in is kept here, outside of any future: when a job is interrupted,
@@ -29,6 +30,7 @@ pub struct Session<L> {
     pub(crate) security: Option<SecurityInfo>,
     pub(crate) flash: Option<Flash>,
     pub(crate) line: LineState,
+    pub(crate) stub: StubState,
     /// Rate of the work, in bits per second, once it was changed to.
     pub(crate) work_baud: Option<u32>,
     /// The SPI controller, while flash is read through it.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress};
+use guru_chip::InflateRule;
 use guru_link::{Link, LinkError};
 use guru_plan::{Form, SECTOR, Stream, erase_request, sector_floor};
 use guru_wire::{Begin, Command, ErrorCode, Opcode};
@@ -27,7 +28,7 @@ const ENCRYPTED_UNIT: u32 = 0x400;
 const MAX_BLOCK_PATIENCE: u32 = 4;
 
 /// Why a stream did not come to its end.
-enum Broken {
+pub(crate) enum Broken {
     /// It must be begun again. Contents before this address were taken, as far as answers say.
     Lost { reached: u32, fault: Fault },
     /// It cannot be mended by beginning again.
@@ -44,20 +45,31 @@ impl From<Error> for Broken {
 pub(crate) struct Payload<'a> {
     /// The contents.
     pub placed: Placed<'a>,
-    /// The zlib stream of the whole stream, if it goes compressed.
-    pub packed: Option<Packed>,
+    /// The zlib stream of the whole stream, if it goes compressed, and what it was planned for.
+    pub packed: Option<(Packed, InflateRule)>,
     /// Whether the chip shall encrypt.
     pub encrypt: bool,
 }
 
 /// What is sent behind one BEGIN.
-struct Sending<'a> {
-    range: Range<u32>,
-    /// Largest block, in bytes.
+pub(crate) struct Sending<'a> {
+    pub range: Range<u32>,
+    /// Largest block, in bytes; a stub has its own.
     block: u32,
-    placed: Placed<'a>,
-    packed: Option<Packed>,
+    pub placed: Placed<'a>,
+    pub packed: Option<Packed>,
     encrypt: bool,
+}
+
+impl Sending<'_> {
+    /// The sectors that it lies in.
+    pub fn sectors(&self) -> Range<u32> {
+        let stream = Stream {
+            range: self.range.clone(),
+            form: Form::Raw,
+        };
+        stream.sectors()
+    }
 }
 
 /// What is erased for a run of streams, and what of it is not used yet.
@@ -110,8 +122,20 @@ impl<L: Link> Session<L> {
             packed,
             encrypt,
         } = payload;
-        let mut packed = packed.filter(|_| self.line.trusted && stream.form == Form::Deflate);
+        let mut packed = packed.filter(|(_, planned)| self.takes_packed(stream, *planned));
         let mut at = stream.range.start;
+        if self.stub_must_prove() && !encrypt {
+            let first = at..stream.range.end.min(at.saturating_add(SECTOR));
+            if self.prove_stub_writes(placed, &first, observer).await? {
+                // A compressed stream is one whole.
+                if packed.is_none() || first.end == stream.range.end {
+                    at = first.end;
+                    meter.sent(u64::from(first.end - first.start), at, observer);
+                }
+            } else {
+                packed = packed.filter(|(_, planned)| self.takes_packed(stream, *planned));
+            }
+        }
         let mut failures = 0;
         let mut refusals = 0;
         while at < stream.range.end {
@@ -127,14 +151,14 @@ impl<L: Link> Session<L> {
                 form: stream.form,
             };
             let overrun = match packed {
-                Some(_) => part.overrun(self.chip.rom.inflate),
-                None => 0,
+                Some(_) if !self.stub_runs() => part.overrun(self.chip.rom.inflate),
+                _ => 0,
             };
             let sending = Sending {
                 range: at..end,
                 block: self.line.block(self.largest_block()),
                 placed,
-                packed: packed.take(),
+                packed: packed.take().map(|(packed, _)| packed),
                 encrypt,
             };
             let result = self.send_stream(sending, erasure, meter, observer).await;
@@ -196,6 +220,21 @@ impl<L: Link> Session<L> {
         Ok(())
     }
 
+    /// From now on these addresses are neither old nor new.
+    pub(crate) fn note_unfinished(&mut self, touched: &Range<u32>) {
+        self.unfinished = Some(match self.unfinished.take() {
+            Some(old) => old.start.min(touched.start)..old.end.max(touched.end),
+            None => touched.clone(),
+        });
+    }
+
+    /// Whether a stream may go compressed, if it was planned for such an inflater. One that writes whole
+    /// windows spoils what was not planned for it.
+    fn takes_packed(&self, stream: &Stream, planned: InflateRule) -> bool {
+        let inflates = self.stub_runs() || self.chip.rom.inflate == Some(planned);
+        inflates && self.line.trusted && stream.form == Form::Deflate
+    }
+
     /// After a stream broke: brings link, framing and rate back, and trusts the line less.
     pub(crate) async fn mend(
         &mut self,
@@ -247,6 +286,9 @@ impl<L: Link> Session<L> {
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Broken> {
+        if self.stub_runs() {
+            return self.send_by_stub(&sending, meter, observer).await;
+        }
         self.begin(&sending, erasure)
             .await
             .map_err(|begun| match begun {
@@ -271,19 +313,12 @@ impl<L: Link> Session<L> {
             encrypt,
             ..
         } = sending;
-        let stream = Stream {
-            range: range.clone(),
-            form: Form::Raw,
-        };
-        let sectors = stream.sectors();
+        let sectors = sending.sectors();
         let erase = erasure.needed(&sectors);
         let length = erase.end - erase.start;
         let (asked, rest) = erase_request(self.chip.rom.erase, erase.start, length);
         let touched = sectors.start..sectors.end.max(erase.end);
-        self.unfinished = Some(match self.unfinished.take() {
-            Some(old) => old.start.min(touched.start)..old.end.max(touched.end),
-            None => touched,
-        });
+        self.note_unfinished(&touched);
         if rest > 0 {
             let start = erase.end - rest;
             self.erase_by_register(start, rest)
@@ -456,7 +491,7 @@ enum Begun {
 }
 
 /// Follows a zlib stream to know how much the chip writes for each block.
-struct Inflated {
+pub(crate) struct Inflated {
     inflater: Decompress,
     scratch: Vec<u8>,
 }
@@ -472,7 +507,7 @@ impl Default for Inflated {
 
 impl Inflated {
     /// Bytes of contents that `packed` adds.
-    fn by(&mut self, mut packed: &[u8]) -> Result<u32, Error> {
+    pub fn by(&mut self, mut packed: &[u8]) -> Result<u32, Error> {
         let before = self.inflater.total_out();
         loop {
             let taken = self.inflater.total_in();

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::compress::Compressor;
 use crate::digest::Placed;
 use crate::event::Step;
-use crate::job::{Planned, Pool, Prepared, Target, WriteJob, parameters};
+use crate::job::{Part, Planned, Pool, Prepared, Target, WriteJob, Zlib, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
 use crate::{
@@ -59,7 +59,8 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<WriteReport, Error> {
         let WriteJob { mut request, pool } = job;
-        if !self.can_inflate() {
+        request.by_stub &= self.stub_may_run() && request.files.iter().all(|file| !file.encrypt);
+        if !self.can_inflate() && !request.by_stub {
             request.compress = Compress::Never;
         }
         if let Some(reason) = self.cannot_compare(&request) {
@@ -100,7 +101,12 @@ impl<L: Link> Session<L> {
                     flash: room,
                 });
             }
-            self.check_rom_reach(end)?;
+            if !request.by_stub {
+                self.check_rom_reach(end)?;
+            }
+        }
+        if request.by_stub && !self.has_digest() {
+            self.engage_stub_for(&mut request, room, observer).await?;
         }
         let prepared = self
             .prepare(&request, &pool, flash.detected, observer)
@@ -152,6 +158,30 @@ impl<L: Link> Session<L> {
         Ok(report)
     }
 
+    /// Where only a stub has a digest, it comes before anything else. If it does not, the job is the
+    /// ROM's.
+    async fn engage_stub_for(
+        &mut self,
+        request: &mut WriteRequest,
+        room: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        if self.engage_stub(observer).await? {
+            return Ok(());
+        }
+        request.by_stub = false;
+        request.skip = Skip::Never;
+        for file in &mut request.files {
+            file.previous = None;
+            let end = u64::from(file.address) + u64::from(file.contents.len());
+            self.check_rom_reach(end.min(room))?;
+        }
+        if !self.can_inflate() {
+            request.compress = Compress::Never;
+        }
+        Ok(())
+    }
+
     /// Why nothing can be found out about what is in flash already.
     fn cannot_compare(&self, request: &WriteRequest) -> Option<Incomparable> {
         if request.erase_all {
@@ -160,7 +190,7 @@ impl<L: Link> Session<L> {
             Some(Incomparable::Encrypted)
         } else if self.device.secure_download {
             Some(Incomparable::SecureDownload)
-        } else if !self.has_digest() {
+        } else if !self.has_digest() && !request.by_stub {
             Some(Incomparable::NoDigest)
         } else {
             None
@@ -300,11 +330,40 @@ impl<L: Link> Session<L> {
         if skip != Skip::Never && self.is_in_place(target, request, report, observer).await? {
             return Ok(());
         }
+        if request.by_stub {
+            self.engage_stub_to_write(u64::from(target.length), observer)
+                .await?;
+        }
         let mut meter = Meter::new(Step::Write, target.start, u64::from(target.contents.len()));
+        let begun = self.channel.now();
+        if skip == Skip::Parts
+            && let Some(differing) = self.differing_sectors(target.placed(), observer).await?
+        {
+            let parts = target.parts(&differing)?;
+            if !request.erase_all {
+                for range in &differing {
+                    tell_erase(target, range, observer);
+                }
+            }
+            let pending: Vec<&Planned> = parts.iter().map(Part::planned).collect();
+            let written = lengths(&pending);
+            meter.skip(u64::from(target.contents.len()).saturating_sub(written));
+            meter.at(target.start, observer);
+            let compressed = self
+                .write_streams(target, &pending, compressor, &mut meter, observer)
+                .await?;
+            let elapsed = self.channel.now() - begun;
+            tell_written(
+                target, written, compressed, &meter, elapsed, report, observer,
+            );
+            report.verified = self
+                .prove(target, request.verify, &mut meter, observer)
+                .await?;
+            return Ok(());
+        }
         if !request.erase_all {
             tell_erase(target, &target.range(), observer);
         }
-        let begun = self.channel.now();
         meter.at(target.start, observer);
         let mut pending: Vec<&Planned> = Vec::new();
         for planned in &target.streams {
@@ -320,10 +379,7 @@ impl<L: Link> Session<L> {
         let compressed = self
             .write_streams(target, &pending, compressor, &mut meter, observer)
             .await?;
-        let written = pending
-            .iter()
-            .map(|planned| u64::from(planned.stream.length()))
-            .sum();
+        let written = lengths(&pending);
         let elapsed = self.channel.now() - begun;
         tell_written(
             target, written, compressed, &meter, elapsed, report, observer,
@@ -371,8 +427,9 @@ impl<L: Link> Session<L> {
         let mut compressed = false;
         let mut erasure = Erasure::default();
         for (planned, wish) in run.iter().zip(erases_of(&streams)) {
-            let packed = match planned.work {
-                Some(work) if self.can_inflate() => compressor.take(work)?,
+            let packed = match &planned.zlib {
+                Zlib::Work(work) if self.can_inflate() => compressor.take(*work)?,
+                Zlib::Made(packed) => Some(Arc::clone(packed)),
                 _ => None,
             };
             compressed |= packed.is_some();
@@ -384,7 +441,7 @@ impl<L: Link> Session<L> {
             }
             let payload = Payload {
                 placed: target.placed(),
-                packed,
+                packed: packed.map(|packed| (packed, target.inflate)),
                 encrypt: target.encrypt,
             };
             self.write_stream(payload, &planned.stream, &mut erasure, meter, observer)
@@ -416,6 +473,12 @@ impl<L: Link> Session<L> {
     }
 }
 
+/// Bytes of contents of streams.
+fn lengths(streams: &[&Planned]) -> u64 {
+    let length = |planned: &&Planned| u64::from(planned.stream.length());
+    streams.iter().map(length).sum()
+}
+
 /// The end of a file's write, before it is proved.
 pub(crate) fn tell_written(
     target: &Target,
@@ -426,7 +489,12 @@ pub(crate) fn tell_written(
     report: &mut FileReport,
     observer: &mut dyn Observer,
 ) {
-    if !compressed && target.streams.iter().any(|planned| planned.work.is_some()) {
+    if !compressed
+        && target
+            .streams
+            .iter()
+            .any(|planned| matches!(planned.zlib, Zlib::Work(_)))
+    {
         let file = target.name.clone();
         observer.event(Event::Notice(Notice::NotCompressible { file }));
     }

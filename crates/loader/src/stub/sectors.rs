@@ -1,0 +1,107 @@
+//! Which sectors of a file differ from flash, by DIGEST_MAP.
+
+use std::ops::Range;
+
+use guru_link::Link;
+use guru_plan::{SECTOR, sector_ceil};
+use guru_wire::{Command, Opcode};
+use md5::{Digest, Md5};
+
+use crate::digest::Placed;
+use crate::job::sector_at;
+use crate::{Error, Observer, Session};
+
+/// Sectors of one answer.
+const AT_ONCE: u32 = 256;
+
+/// Sectors that are asked for first, one by one: where none of them is in place already, hardly any
+/// other will be, and digests of all would cost the chip more time than they save.
+const SAMPLE: u32 = 8;
+
+/// Below this many sectors all are asked for.
+const FEW: u32 = 16;
+
+/// First bytes of a sector's MD5.
+type Short = [u8; 4];
+
+impl<L: Link> Session<L> {
+    /// Flash addresses at which sectors differ from the contents, joined. `None`: the stub cannot tell,
+    /// or it is not worth while to ask.
+    pub(crate) async fn differing_sectors(
+        &mut self,
+        placed: Placed<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Vec<Range<u32>>>, Error> {
+        if !self.stub_runs() || !self.answers(Opcode::DigestMap) {
+            return Ok(None);
+        }
+        self.insist(observer, async |session, _| {
+            if !session.stub_runs() || !session.answers(Opcode::DigestMap) {
+                return Ok(None);
+            }
+            session.differing(placed).await
+        })
+        .await
+    }
+
+    async fn differing(&mut self, placed: Placed<'_>) -> Result<Option<Vec<Range<u32>>>, Error> {
+        let whole = placed.range();
+        let end = sector_ceil(u64::from(whole.end)).min(u64::from(u32::MAX)) as u32;
+        let sectors = (end - whole.start) / SECTOR;
+        if sectors > FEW {
+            let mut all_differ = true;
+            for index in 0..SAMPLE {
+                let at = whole.start + (sectors - 1) * index / (SAMPLE - 1) * SECTOR;
+                let found = self.map(&(at..at + SECTOR)).await?;
+                all_differ &= found.first() != Some(&expected(placed, at)?);
+            }
+            if all_differ {
+                return Ok(None);
+            }
+        }
+        let mut differing: Vec<Range<u32>> = Vec::new();
+        let mut start = whole.start;
+        while start < end {
+            let part = start..end.min(start.saturating_add(AT_ONCE * SECTOR));
+            let found = self.map(&part).await?;
+            for (at, found) in part.clone().step_by(SECTOR as usize).zip(found) {
+                if found == expected(placed, at)? {
+                    continue;
+                }
+                let sector = at..whole.end.min(at + SECTOR);
+                match differing.last_mut() {
+                    Some(last) if last.end == at => last.end = sector.end,
+                    _ => differing.push(sector),
+                }
+            }
+            start = part.end;
+        }
+        Ok(Some(differing))
+    }
+
+    /// DIGEST_MAP of whole sectors.
+    async fn map(&mut self, range: &Range<u32>) -> Result<Vec<Short>, Error> {
+        let length = range.end - range.start;
+        let command = Command::DigestMap {
+            offset: range.start,
+            length,
+        };
+        let bytes = (length / SECTOR) as usize * size_of::<Short>();
+        let timeout = self.channel.timeouts.md5(length);
+        let answer = self
+            .channel
+            .query(&command, bytes, timeout, "asking for digests")
+            .await?;
+        let (digests, _) = answer.data.as_chunks();
+        Ok(digests.to_vec())
+    }
+}
+
+/// What the map says of a sector that holds the contents; behind their end it is erased.
+fn expected(placed: Placed<'_>, at: u32) -> Result<Short, Error> {
+    let sector = sector_at(placed.contents, at - placed.start)?;
+    let digest = Md5::digest(sector);
+    let mut short = Short::default();
+    short.copy_from_slice(&digest[..size_of::<Short>()]);
+    Ok(short)
+}
