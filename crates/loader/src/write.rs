@@ -59,6 +59,10 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<WriteReport, Error> {
         let WriteJob { mut request, pool } = job;
+        if request.by_stub && !self.stub_may_run() {
+            // It is said why.
+            self.engage_stub(observer).await?;
+        }
         request.by_stub &= self.stub_may_run() && request.files.iter().all(|file| !file.encrypt);
         if !self.can_inflate() && !request.by_stub {
             request.compress = Compress::Never;

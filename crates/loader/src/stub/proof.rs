@@ -8,6 +8,7 @@ use guru_wire::{Begin, Command};
 use md5::{Digest, Md5};
 
 use super::Failed;
+use crate::compress::{Work, compress};
 use crate::digest::Placed;
 use crate::{Error, NoStub, Observer, Session};
 
@@ -136,15 +137,19 @@ impl<L: Link> Session<L> {
         Ok(proved)
     }
 
-    /// One sector, or less at the end of the contents, raw.
+    /// One sector, or less at the end of the contents.
     async fn write_one_sector(
         &mut self,
         placed: Placed<'_>,
         sector: &Range<u32>,
     ) -> Result<(), Error> {
-        let mut data = vec![0; sector.len()];
-        let from = placed.inside(sector).start;
-        placed.contents.read_at(from, &mut data)?;
+        let work = Work {
+            contents: placed.contents.clone(),
+            range: placed.inside(sector),
+        };
+        let packed = compress(&work)?;
+        let mut raw = vec![0; sector.len()];
+        placed.contents.read_at(work.range.start, &mut raw)?;
         let begin = Begin {
             erase_size: sector.len() as u32,
             blocks: 1,
@@ -152,17 +157,25 @@ impl<L: Link> Session<L> {
             offset: sector.start,
             encrypted: Some(false),
         };
-        let doing = "writing the first sector";
-        let timeout = self.channel.timeouts.command;
-        let block = Command::FlashData {
-            sequence: 0,
-            data: &data,
+        let (sequence, stay) = (0, true);
+        let commands = match &packed {
+            Some(data) => [
+                Command::FlashDeflBegin(begin),
+                Command::FlashDeflData { sequence, data },
+                Command::FlashDeflEnd { stay },
+            ],
+            None => [
+                Command::FlashBegin(begin),
+                Command::FlashData {
+                    sequence,
+                    data: &raw,
+                },
+                Command::FlashEnd { stay },
+            ],
         };
-        for command in [
-            Command::FlashBegin(begin),
-            block,
-            Command::FlashEnd { stay: true },
-        ] {
+        let timeout = self.channel.timeouts.command * self.line.patience;
+        for command in commands {
+            let doing = "writing the first sector";
             self.channel.query(&command, 0, timeout, doing).await?;
         }
         Ok(())

@@ -29,6 +29,9 @@ const SHORTEST: u32 = 1024;
 /// Attempts at one piece.
 const ATTEMPTS: u32 = 40;
 
+/// Attempts at the few bytes of a proof.
+const FEW_ATTEMPTS: u32 = 8;
+
 /// Bytes that came, and why not more did.
 struct Came {
     bytes: Vec<u8>,
@@ -42,7 +45,7 @@ impl<L: Link> Session<L> {
         &mut self,
         range: &Range<u32>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        for _ in 0..3 {
+        for _ in 0..FEW_ATTEMPTS {
             let mut meter = Meter::new(crate::event::Step::Read, range.start, 0);
             let came = self
                 .stream_by_stub(range, PACKET, &mut meter, &mut |_| {})
