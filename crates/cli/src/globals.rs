@@ -9,6 +9,7 @@ use guru_chip::Chip;
 use guru_link::ports::PortFilter;
 use guru_loader::{After, Before, VddSdio};
 
+use crate::stubs::StubChoice;
 use crate::ui::Verbosity;
 
 /// Options that every command takes.
@@ -77,8 +78,16 @@ pub struct Globals {
     )]
     pub after: AfterArg,
 
-    /// Use the ROM loader alone; without effect as long as there is no flasher stub
-    #[arg(long, global = true)]
+    /// Flasher stub, a program in the chip's RAM that does the work where that pays
+    #[arg(long, global = true, value_name = "WHICH", default_value = "none")]
+    pub stub: StubChoice,
+
+    /// Folder of flasher stubs, in place of those that are built in or found
+    #[arg(long, global = true, value_name = "DIR")]
+    pub stub_dir: Option<PathBuf>,
+
+    /// Use the ROM loader alone, as with --stub none
+    #[arg(long, global = true, conflicts_with = "stub_dir")]
     pub no_stub: bool,
 
     /// Attempts at reaching the chip; 0 or less: without end
@@ -120,6 +129,11 @@ pub struct Globals {
 }
 
 impl Globals {
+    /// Whether a flasher stub is to do the work.
+    pub fn uses_stub(&self) -> bool {
+        !self.no_stub && self.stub != StubChoice::None
+    }
+
     /// How much is told.
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {

@@ -20,6 +20,7 @@ mod port_url;
 mod program;
 mod session;
 mod spy;
+mod stubs;
 mod trace;
 mod ui;
 

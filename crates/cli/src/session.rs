@@ -19,6 +19,7 @@ use crate::monitor::MonitorArgs;
 use crate::port::{self, Port};
 use crate::port_list;
 use crate::port_url;
+use crate::stubs;
 use crate::trace::{self, Health};
 use crate::ui::{Addresses, Message, Report, Screen};
 
@@ -116,7 +117,7 @@ pub fn reset(
     console: &mut Console<Traced<Port>>,
     into: Into,
 ) -> Result<(), Error> {
-    let options = options(context);
+    let options = options(context)?;
     match into {
         Into::App => {
             let leaving = block_on(console.reset_into_app(&options))?;
@@ -348,7 +349,7 @@ fn reason(context: &Context, error: &Error) -> String {
 
 fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Error> {
     let (link, health) = link_at(context, name)?;
-    let options = options(context);
+    let options = options(context)?;
     let connected = block_on(Session::connect(
         link,
         options,
@@ -364,10 +365,11 @@ fn connect_at(context: &mut Context, name: &str) -> Result<(Device, Health), Err
         })
 }
 
-fn options(context: &Context) -> ConnectOptions {
+fn options(context: &Context) -> Result<ConnectOptions, Error> {
     let globals = &context.globals;
     let config = &context.config;
-    ConnectOptions {
+    Ok(ConnectOptions {
+        stub: stubs::source(globals)?,
         chip: globals.chip.named(),
         identify: context.identify,
         before: globals.before.0,
@@ -385,7 +387,7 @@ fn options(context: &Context) -> ConnectOptions {
             Mode::Guru => NoSuchReset::Refuse,
             Mode::Esptool => NoSuchReset::HardReset,
         },
-    }
+    })
 }
 
 /// In what state an interrupted job leaves the chip.

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use guru_link::block_on;
 use guru_loader::{Compress, Skip, Verify, WriteJob, WriteRequest};
 
@@ -70,9 +70,17 @@ pub struct WriteFlash {
     #[arg(long)]
     no_skip: bool,
 
-    /// Read everything back, besides the digest or in its place (ESP8266); slow
-    #[arg(long, conflicts_with = "no_verify")]
-    verify: bool,
+    /// Read everything back, besides the digest or in its place (ESP8266), which is slow; or, as 'rom',
+    /// take the last digest by the ROM loader, whoever has written
+    #[arg(
+        long,
+        conflicts_with = "no_verify",
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "read-back"
+    )]
+    verify: Option<VerifyHow>,
 
     /// Do not verify
     #[arg(long)]
@@ -118,8 +126,24 @@ pub struct WriteFlash {
     pub boards: BoardsArgs,
 }
 
+/// `--verify`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum VerifyHow {
+    /// Everything is read back.
+    ReadBack,
+    /// By digest, and by the ROM.
+    Rom,
+}
+
 impl WriteFlash {
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
+    pub(super) fn run(mut self, context: &mut Context) -> Result<(), Error> {
+        // No address is called so: the value was meant for the option before it.
+        if self.verify.is_some()
+            && let Some(at) = self.files.iter().position(|word| word == "rom")
+        {
+            self.files.remove(at);
+            self.verify = Some(VerifyHow::Rom);
+        }
         let chip = context.globals.chip.named();
         let flash = self.flash.options();
         let mut files = files::open(&self.files, self.encrypt)?;
@@ -136,6 +160,7 @@ impl WriteFlash {
         files.extend(encrypted);
         files::check(&files, chip, &flash.size)?;
         let (mode, frequency) = self.header.parameters();
+        let by_stub = context.globals.uses_stub();
         let request = WriteRequest {
             files,
             flash,
@@ -147,7 +172,7 @@ impl WriteFlash {
             trust_flash_content: self.trust_flash_content,
             compress: match context.mode {
                 _ if self.no_compress => Compress::Never,
-                Mode::Esptool if !self.compress => Compress::Never,
+                Mode::Esptool if !self.compress && !by_stub => Compress::Never,
                 _ => Compress::Auto,
             },
             skip: match context.mode {
@@ -158,10 +183,12 @@ impl WriteFlash {
             },
             verify: match (self.verify, self.no_verify) {
                 (_, true) => Verify::Never,
-                (true, _) => Verify::ReadBack,
+                (Some(VerifyHow::ReadBack), _) => Verify::ReadBack,
+                (Some(VerifyHow::Rom), _) => Verify::Rom,
                 _ => Verify::Digest,
             },
             guard: self.guard,
+            by_stub,
         };
         // Compression begins now and goes on while the port opens and the chip resets.
         let job = match self.boards.which(&context.globals)? {

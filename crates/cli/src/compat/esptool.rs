@@ -140,6 +140,7 @@ fn start(
         command: command.name,
         chip_named: cli.globals.chip.named().is_some(),
         no_stub: cli.globals.no_stub,
+        uses_stub: cli.globals.uses_stub(),
         stays_in_stub: cli.globals.after.0 == After::NoResetStub,
         detects_size: parsed.value("--flash-size").as_deref() == Some("detect"),
         no_reset: match cli.globals.before.0 {

@@ -26,6 +26,8 @@ pub struct Job {
     pub chip_named: bool,
     /// `--no-stub`.
     pub no_stub: bool,
+    /// A stub does the work.
+    pub uses_stub: bool,
     /// `--after no-reset-stub`.
     pub stays_in_stub: bool,
     /// `--before no-reset` or `no-reset-no-sync`, as it is called.
@@ -228,6 +230,9 @@ impl ui::Screen for Screen {
                 lines.print("");
                 lines.print(certificate::begins(event));
             }
+            Event::UploadingStub { .. } => lines.print("Uploading stub flasher..."),
+            Event::StartingStub => lines.print("Running stub flasher..."),
+            Event::StubRuns => lines.print("Stub flasher running."),
             Event::ChangingBaud { baud } => {
                 lines.print(&format!("Changing baud rate to {baud}..."));
             }

@@ -48,7 +48,7 @@ use Fallback::{Meaning, Value};
 use Place::{Everywhere, In, Nowhere};
 
 /// All of them, in the order in which they are shown.
-pub static SETTINGS: [Setting; 27] = [
+pub static SETTINGS: [Setting; 29] = [
     option("port", "ESPTOOL_PORT", Meaning("all serial ports in turn")),
     Setting {
         variable: None,
@@ -59,6 +59,14 @@ pub static SETTINGS: [Setting; 27] = [
     option("baud", "ESPTOOL_BAUD", Meaning("highest safe one")),
     option("before", "ESPTOOL_BEFORE", Value("default-reset")),
     option("after", "ESPTOOL_AFTER", Value("hard-reset")),
+    Setting {
+        variable: None,
+        ..option("stub", "", Value("none"))
+    },
+    Setting {
+        variable: None,
+        ..option("stub-dir", "", Meaning("none"))
+    },
     Setting {
         variable: None,
         ..option("no-stub", "", Value("false"))

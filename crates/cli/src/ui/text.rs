@@ -316,6 +316,12 @@ impl Screen for Text {
             }
             Event::Connected(device) => self.connected(device),
             Event::ChangingBaud { .. } | Event::DetectingChip => {}
+            Event::UploadingStub { own, bytes } => {
+                let whose = if *own { "Guru's" } else { "Espressif's" };
+                self.detail(&format!("uploading {whose} flasher stub ({bytes} bytes)"));
+            }
+            Event::StartingStub => {}
+            Event::StubRuns => self.detail("the flasher stub runs"),
             Event::BaudChanged { baud } => self.line(&format!("  Baud rate  {baud}")),
             Event::AttachingFromEfuse { pads } => {
                 let [clk, q, d, hd, cs] = pads;

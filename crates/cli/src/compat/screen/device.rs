@@ -49,7 +49,7 @@ impl Screen {
             }
         }
         self.lines.print("");
-        if !self.job.no_stub && !certificate::is_about(self.job.command) {
+        if !self.job.no_stub && !self.job.uses_stub && !certificate::is_about(self.job.command) {
             self.lines.note(
                 "This version has no flasher stub: the ROM loader does the work, as with --no-stub.",
             );

@@ -1,6 +1,6 @@
 //! Notes and warnings.
 
-use guru_loader::{CannotEncrypt, ChipRead, Incomparable, Notice, Severity, Unverified};
+use guru_loader::{CannotEncrypt, ChipRead, Incomparable, NoStub, Notice, Severity, Unverified};
 
 use super::Screen;
 use super::failure::{capitalized, is_stream, mismatch, usb_pins};
@@ -27,7 +27,24 @@ impl Screen {
     pub(super) fn notice(&mut self, notice: &Notice) {
         match notice {
             // Shown by our own `device`.
-            Notice::NoStub | Notice::SecureDownload => {}
+            Notice::SecureDownload => {}
+            Notice::NoStub { reason } => {
+                let chip = self.chip;
+                let what = match reason {
+                    NoStub::SecureDownload => "not supported in Secure Download Mode".to_owned(),
+                    NoStub::SecureBoot => format!("not supported on {chip} with Secure Boot"),
+                    NoStub::NoneForChip => format!("not yet supported on {chip}"),
+                    reason => {
+                        return self
+                            .lines
+                            .warn(&format!("Stub flasher is not used: {reason}."));
+                    }
+                };
+                self.lines.warn(&format!(
+                    "Stub flasher is {what}, it has been disabled. Set --no-stub to suppress this \
+                     warning."
+                ));
+            }
             Notice::EncryptsDespite { reason } => self.doubt(*reason),
             // It says nothing of these.
             Notice::PlainOnEncrypted | Notice::ReadsEncrypted => {}
