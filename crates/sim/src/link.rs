@@ -81,6 +81,11 @@ impl SimLink {
         self.device.take_events()
     }
 
+    /// See [`Device::never_leap`].
+    pub fn never_leap(&mut self) {
+        self.device.never_leap();
+    }
+
     /// The chip at the other end.
     pub fn device(&self) -> &Device {
         &self.device

@@ -1,71 +1,16 @@
 //! Programs in RAM, executed by the chip's CPU.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failure is a failed test"
-)]
+#![expect(clippy::indexing_slicing, reason = "a failure is a failed test")]
 
 mod host;
+mod programs;
 
-use std::path::Path;
 use std::time::Duration;
 
-use guru_link::{Link, block_on};
 use guru_sim::Event;
 use guru_wire::Command;
 use host::Host;
-
-/// Segments of a program: address and contents.
-type Segments = Vec<(u32, Vec<u8>)>;
-
-/// Puts a program into RAM and starts it.
-fn start(host: &mut Host, segments: &Segments, entry: u32) {
-    for (address, bytes) in segments {
-        let block = 0x1800;
-        host.ask(&Command::MemBegin {
-            size: bytes.len() as u32,
-            blocks: bytes.len().div_ceil(block) as u32,
-            block_size: block as u32,
-            address: *address,
-        })
-        .unwrap();
-        for (sequence, data) in (0..).zip(bytes.chunks(block)) {
-            host.ask(&Command::MemData { sequence, data }).unwrap();
-        }
-    }
-    host.link.take_events();
-    host.ask(&Command::MemEnd { entry: Some(entry) }).unwrap();
-}
-
-/// What comes in a time.
-fn hear(host: &mut Host, time: Duration) -> Vec<u8> {
-    let deadline = host.link.now() + time;
-    let mut heard = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let len = block_on(host.link.read(&mut buffer, deadline)).unwrap();
-        if len == 0 {
-            return heard;
-        }
-        heard.extend_from_slice(&buffer[..len]);
-    }
-}
-
-/// An image of the examples.
-fn example(chip: &str) -> (Segments, u32) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello");
-    let image = std::fs::read(root.join(format!("{chip}.bin"))).unwrap();
-    let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap());
-    let mut at = 24;
-    let mut segments = Vec::new();
-    for _ in 0..image[1] {
-        let len = word(at + 4) as usize;
-        segments.push((word(at), image[at + 8..at + 8 + len].to_vec()));
-        at += 8 + len;
-    }
-    (segments, word(4))
-}
+use programs::{example, hear, start, stub, words};
 
 #[test]
 fn the_examples_say_hello() {
@@ -88,35 +33,6 @@ fn the_examples_say_hello() {
             "{chip}: {events:x?}"
         );
     }
-}
-
-/// Our stub for a chip.
-fn stub(name: &str) -> (Segments, u32) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../stub/blobs");
-    let text = std::fs::read_to_string(root.join(format!("{name}.toml"))).unwrap();
-    let bytes = std::fs::read(root.join(format!("{name}.bin"))).unwrap();
-    let number = |line: &str, key: &str| {
-        let rest = line.split(&format!("{key} = ")).nth(1).unwrap();
-        let end = rest.find([',', ' ', '}']).unwrap_or(rest.len());
-        let digits = &rest[..end];
-        match digits.strip_prefix("0x") {
-            Some(digits) => u32::from_str_radix(digits, 16).unwrap(),
-            None => digits.parse().unwrap(),
-        }
-    };
-    let mut segments = Vec::new();
-    let mut at = 0;
-    let mut entry = 0;
-    for line in text.lines() {
-        if line.starts_with("entry") {
-            entry = number(line, "entry");
-        } else if line.contains("{ address") {
-            let len = number(line, "len") as usize;
-            segments.push((number(line, "address"), bytes[at..at + len].to_vec()));
-            at += len;
-        }
-    }
-    (segments, entry)
 }
 
 #[test]
@@ -165,3 +81,74 @@ const STUBS: &[(&str, &str)] = &[
     ("esp32s3", "esp32s3"),
     ("esp32s31", "esp32s31"),
 ];
+
+/// A program that does `code` on the ESP32-C3, and what the simulator says of it.
+fn events_of(code: &[u32]) -> Vec<Event> {
+    let mut host = Host::synced("sim://esp32c3");
+    let entry = 0x4038_0000;
+    start(&mut host, &vec![(entry, words(code))], entry);
+    hear(&mut host, Duration::from_millis(10));
+    let mut events = host.link.take_events();
+    assert_eq!(events.remove(0), Event::Started { entry });
+    events
+}
+
+#[test]
+fn a_register_without_a_model_is_told_of_once_for_each_direction() {
+    let events = events_of(&[
+        0x600F_E537, // lui a0, 0x600fe
+        0x0005_2583, // lw a1, 0(a0)
+        0x00B5_2023, // sw a1, 0(a0)
+        0xFF9F_F06F, // j -8
+    ]);
+    let told = |write| Event::UnknownRegister {
+        address: 0x600F_E000,
+        write,
+    };
+    assert_eq!(events, [told(false), told(true)]);
+}
+
+#[test]
+fn a_crash_is_told_with_its_place() {
+    let events = events_of(&[
+        0x0000_0013, // nop
+        0x0000_0000,
+    ]);
+    let crash = Event::Crashed {
+        cause: 2,
+        pc: 0x4038_0004,
+        value: 0,
+    };
+    assert_eq!(events, [crash]);
+}
+
+#[test]
+fn a_call_of_a_rom_function_that_is_not_there_is_told_with_its_address() {
+    let events = events_of(&[
+        0x4000_0537, // lui a0, 0x40000
+        0x0025_00E7, // jalr ra, 2(a0)
+    ]);
+    let call = Event::UnknownRomFunction {
+        address: 0x4000_0002,
+        caller: 0x4038_0008,
+    };
+    assert_eq!(events, [call]);
+}
+
+#[test]
+fn a_program_that_returns_is_back_in_the_loader() {
+    let events = events_of(&[0x0000_8067]); // ret
+    assert_eq!(events, [Event::Returned]);
+}
+
+#[test]
+fn a_reset_by_the_pin_ends_a_program() {
+    let mut host = Host::synced("sim://esp32c3");
+    let entry = 0x4038_0000;
+    start(&mut host, &vec![(entry, words(&[0x0000_006F]))], entry);
+    hear(&mut host, Duration::from_millis(10));
+    assert_ne!(host.link.device().steps(), 0);
+    host.reset_into_loader();
+    assert_eq!(host.link.device().steps(), 0);
+    host.sync();
+}

@@ -60,7 +60,10 @@ impl Device {
         let Some(machine) = &mut self.machine else {
             return true;
         };
-        let end = until.min(self.now + STRETCH);
+        let end = match machine.is_waiting() {
+            true => until,
+            false => until.min(self.now + STRETCH),
+        };
         let outcome = machine.run(&mut self.board, end);
         let reached = machine.now();
         self.collect();

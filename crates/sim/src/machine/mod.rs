@@ -151,6 +151,9 @@ impl Machine {
             }
             if let Some(period) = self.waiting {
                 self.leap(board, period, until);
+                if self.waiting.is_none() && !self.asleep {
+                    return Outcome::Attention;
+                }
             }
             if self.asleep {
                 self.look_at_lines(board);
