@@ -13,7 +13,7 @@ use crate::event::{Event, Stats};
 use crate::fault::{Cut, Disconnect, FaultSpec, Line, When};
 use crate::flash::{Faults, Flash, Nor};
 use crate::identity::{believed_clock, default_crystal};
-use crate::machine::Machine;
+use crate::machine::{Machine, RomImage};
 use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
 use crate::rom::{Act, Answer, Loader, Receiver, boot_log};
 use crate::usb::Bus;
@@ -63,6 +63,8 @@ pub struct Device {
     bus: Bus,
     /// What a program that is not executed prints when it is started.
     says: Vec<u8>,
+    /// The mask ROM, where there is an image of it.
+    rom: Option<RomImage>,
     /// The CPU, while it executes.
     machine: Option<Box<Machine>>,
     /// Until when somebody may wait for what the program does.
@@ -179,6 +181,10 @@ impl Device {
         }
         let crystal = options.crystal_mhz();
         let mut board = Board::new(chip, nor, words, options.usb);
+        let rom = options.rom_image()?;
+        if let Some(rom) = &rom {
+            rom.install(&mut board.ram)?;
+        }
         board.chip_id = options.chip_id;
         let revision = options.revision();
         let usual = u32::from(default_crystal(chip));
@@ -195,6 +201,7 @@ impl Device {
             usb_armed: false,
             bus: Bus::new(options),
             says: options.says.clone(),
+            rom,
             machine: None,
             awaited_until: 0,
             leaps: true,
@@ -775,6 +782,9 @@ impl Device {
         self.board.nor.abandon(now);
         let off = download && self.board.starts_without_flash(self.revision);
         self.board.nor.set_supply(!off);
+        if let Some(rom) = &self.rom {
+            rom.start(&mut self.board.ram);
+        }
         self.machine = None;
         self.loader = Loader::new(&self.board, self.revision);
         self.receiver = Receiver::new();

@@ -32,6 +32,7 @@ pub use device::{Device, Next};
 pub use event::{Event, Stats};
 pub use identity::IdentityError;
 pub use link::SimLink;
+pub use machine::RomError;
 pub use options::{Boot, OptionsError, Pace, SCHEME, SimOptions, UsbMode};
 pub use server::{Endpoint, ServeError, ServeEvent, serve};
 pub use usb::Reenumerate;

@@ -10,6 +10,7 @@ use crate::fault::{FaultError, FaultSpec, parse_time};
 use crate::flash::{Flash, FlashError, Part, parts};
 use crate::fuses::Fuses;
 use crate::identity::{self, DEFAULT_MAC, IdentityError, Words, parse_number};
+use crate::machine::{RomError, RomImage};
 use crate::usb::Reenumerate;
 
 /// What a simulated chip is. The text form is
@@ -40,6 +41,9 @@ pub struct SimOptions {
     /// file; or a field of the chip's identity, by its name in the chip's data, such as
     /// `set.package=1`.
     pub fields: Vec<(String, String)>,
+    /// `rom=FILE`: an ELF file of the chip's mask ROM, whose functions programs in RAM then call; the
+    /// simulator's own.
+    pub rom: Option<PathBuf>,
     /// `crystal=26`: crystal in MHz, where boards differ.
     pub crystal: Option<u8>,
     /// `boot=app|panic|stub|download|held`: where the chip is when the port is opened; in its loader.
@@ -159,6 +163,25 @@ pub enum OptionsError {
     /// eFuse has taken that USB device away.
     #[error("the eFuses that are set leave this {0} no such USB device; usb=uart always works")]
     UsbDisabled(&'static str),
+    /// The ROM file cannot be read.
+    #[error("ROM file {}", path.display())]
+    RomFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The ROM file is not the ROM of this chip.
+    #[error("ROM file {}", path.display())]
+    Rom {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: RomError,
+    },
+    /// The tables of this chip show two memories at one address.
+    #[error(transparent)]
+    Memory(#[from] crate::cpu::MapError),
     /// The eFuse file cannot be read.
     #[error("efuse file {}", path.display())]
     EfuseFile {
@@ -188,7 +211,7 @@ pub enum OptionsError {
 }
 
 /// What [`SimOptions::set`] knows, besides fields.
-const OPTIONS: [&str; 20] = [
+const OPTIONS: [&str; 21] = [
     "flash",
     "flash-size",
     "part",
@@ -196,6 +219,7 @@ const OPTIONS: [&str; 20] = [
     "rev",
     "mac",
     "efuse",
+    "rom",
     "crystal",
     "boot",
     "chip-id",
@@ -228,6 +252,7 @@ impl SimOptions {
             revision: None,
             mac: None,
             efuse: None,
+            rom: None,
             fields: Vec::new(),
             crystal: None,
             boot: Boot::default(),
@@ -304,6 +329,8 @@ impl SimOptions {
             }
             "efuse" if value.is_empty() => return Err(wrong("efuse", &"expected a file")),
             "efuse" => self.efuse = Some(value.into()),
+            "rom" if value.is_empty() => return Err(wrong("rom", &"expected a file")),
+            "rom" => self.rom = Some(value.into()),
             "crystal" => {
                 let expected = "expected a frequency in MHz such as 40";
                 let mhz = value.strip_suffix("MHz").unwrap_or(value).parse();
@@ -496,6 +523,21 @@ impl SimOptions {
             Some(path) => Flash::in_file(path, size)?,
             None => Flash::in_memory(size),
         })
+    }
+
+    pub(crate) fn rom_image(&self) -> Result<Option<RomImage>, OptionsError> {
+        let Some(path) = &self.rom else {
+            return Ok(None);
+        };
+        let elf = std::fs::read(path).map_err(|source| OptionsError::RomFile {
+            path: path.clone(),
+            source,
+        })?;
+        let image = RomImage::parse(self.chip, &elf).map_err(|source| OptionsError::Rom {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Some(image))
     }
 
     pub(crate) fn words(&self) -> Result<Words, OptionsError> {

@@ -72,6 +72,11 @@ pub struct Sim {
     #[arg(long, value_name = "FILE")]
     efuse: Option<PathBuf>,
 
+    /// ELF file of the chip's mask ROM, for programs in RAM that call it; without it Guru answers for
+    /// the functions that flasher stubs call
+    #[arg(long, value_name = "FILE")]
+    rom: Option<PathBuf>,
+
     /// Where the chip starts: download (in its loader), held (with its boot button held), app, panic (an application that panics) or stub (left by another program)
     #[arg(long, value_name = "MODE")]
     boot: Option<String>,
@@ -108,6 +113,7 @@ impl Sim {
         // Paths need not be text.
         options.flash.clone_from(&self.flash);
         options.efuse.clone_from(&self.efuse);
+        options.rom.clone_from(&self.rom);
         for (key, value) in [
             ("flash-size", &self.flash_size),
             ("rev", &self.rev),

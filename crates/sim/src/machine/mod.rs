@@ -17,6 +17,7 @@ mod clock;
 mod peripherals;
 mod processor;
 mod rom_functions;
+mod rom_image;
 mod uart;
 mod usb_serial_jtag;
 mod view;
@@ -30,6 +31,8 @@ use clock::Clock;
 pub(crate) use peripherals::Peripherals;
 use processor::Processor;
 use rom_functions::{Answer, Call, FUNCTIONS, Function};
+pub use rom_image::RomError;
+pub(crate) use rom_image::RomImage;
 use view::View;
 
 use crate::board::Board;
