@@ -20,6 +20,7 @@ mod link;
 mod machine;
 mod memory;
 mod options;
+mod pace;
 mod rng;
 mod rom;
 mod server;

@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use guru_link::{
-    Cancel, Capabilities, Instant, Lines, Link, LinkError, PortInfo, SystemClock, UsbId,
-};
+use guru_link::{Cancel, Capabilities, Instant, Lines, Link, LinkError, PortInfo, UsbId};
 
 use crate::device::Device;
 use crate::event::{Event, Stats};
 use crate::flash::Flash;
 use crate::options::{OptionsError, Pace, SimOptions, UsbMode};
+use crate::pace::Pacer;
 
 /// Bytes that the driver's buffer takes before a write waits, as on Linux.
 const DRIVER_BUFFER: usize = 4096;
@@ -25,7 +24,7 @@ pub struct SimLink {
     now: Instant,
     cancel: Cancel,
     /// Set where real time passes.
-    clock: Option<SystemClock>,
+    pacer: Option<Pacer>,
     waiting: Vec<u8>,
 }
 
@@ -49,7 +48,7 @@ impl SimLink {
             baud: 115_200,
             now: Instant::default(),
             cancel,
-            clock: (options.pace == Some(Pace::Real)).then(SystemClock::start),
+            pacer: (options.pace == Some(Pace::Real)).then(Pacer::start),
             waiting: Vec::new(),
         })
     }
@@ -93,9 +92,9 @@ impl SimLink {
 
     /// Goes on to a moment that lies ahead, in real time if that was asked for.
     fn pass(&mut self, until: Instant) -> Result<(), LinkError> {
-        if let Some(clock) = &self.clock {
+        if let Some(pacer) = &self.pacer {
             loop {
-                let left = until - clock.now();
+                let left = until - pacer.now();
                 if self.cancel.is_cancelled() {
                     return Err(LinkError::Cancelled);
                 }
@@ -109,16 +108,24 @@ impl SimLink {
             return Err(LinkError::Cancelled);
         }
         self.now = self.now.max(until);
-        self.device.advance(self.now);
+        self.advance();
         Ok(())
     }
 
     /// The present moment; where real time passes it has moved on by itself.
     fn tick(&mut self) {
-        if let Some(clock) = &self.clock {
-            self.now = self.now.max(clock.now());
+        if let Some(pacer) = &self.pacer {
+            self.now = self.now.max(pacer.now());
         }
-        self.device.advance(self.now);
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        let (device, now) = (&mut self.device, self.now);
+        match &mut self.pacer {
+            Some(pacer) => pacer.simulate(now, || device.advance(now)),
+            None => device.advance(now),
+        }
     }
 
     fn check_connection(&self) -> Result<(), LinkError> {
@@ -227,8 +234,8 @@ impl Link for SimLink {
     }
 
     fn now(&self) -> Instant {
-        match &self.clock {
-            Some(clock) => self.now.max(clock.now()),
+        match &self.pacer {
+            Some(pacer) => self.now.max(pacer.now()),
             None => self.now,
         }
     }

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use guru_link::{Cancel, Instant, SystemClock};
+use guru_link::{Cancel, Instant};
 
 use super::ServeEvent;
 use super::port::{Input, Port};
 use crate::device::Device;
 use crate::options::Pace;
+use crate::pace::Pacer;
 
 /// Bytes that wait for the chip before no more are taken from the client.
 const MAX_UNSENT: usize = 4096;
@@ -15,9 +16,7 @@ const MAX_GATHERED: usize = 64 * 1024;
 /// Carries bytes between a client and the chip, and makes time pass for it.
 pub(super) struct Pump {
     device: Device,
-    clock: SystemClock,
-    /// Time that was skipped because nobody needs to wait for it.
-    skipped: Duration,
+    pacer: Pacer,
     fast: bool,
     cancel: Cancel,
 }
@@ -26,8 +25,7 @@ impl Pump {
     pub fn new(device: Device, pace: Option<Pace>, cancel: Cancel) -> Self {
         Self {
             device,
-            clock: SystemClock::start(),
-            skipped: Duration::ZERO,
+            pacer: Pacer::start(),
             fast: pace == Some(Pace::Fast),
             cancel,
         }
@@ -93,18 +91,22 @@ impl Pump {
     /// Hands over what the chip has said by now. `false`: the client is gone.
     fn deliver<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) -> bool {
         let mut output = Vec::new();
-        let now = self.now();
-        self.device.poll(now, &mut output);
+        self.poll(&mut output);
         while self.fast && output.len() < MAX_GATHERED {
             let Some(next) = self.device.next_event().filter(|next| !next.idle) else {
                 break;
             };
-            self.skipped += next.at - self.now();
-            let now = self.now();
-            self.device.poll(now, &mut output);
+            self.pacer.skip_to(next.at);
+            self.poll(&mut output);
         }
         self.report(events);
         output.is_empty() || port.write(&output).is_ok()
+    }
+
+    fn poll(&mut self, output: &mut Vec<u8>) {
+        let now = self.now();
+        let device = &mut self.device;
+        self.pacer.simulate(now, || device.poll(now, output));
     }
 
     fn take<P: Port>(&mut self, input: Input) {
@@ -130,6 +132,6 @@ impl Pump {
     }
 
     fn now(&self) -> Instant {
-        self.clock.now() + self.skipped
+        self.pacer.now()
     }
 }
