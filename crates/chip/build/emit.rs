@@ -170,6 +170,7 @@ impl Emit {
     uf2_family: {},
     quirks: {},
     named_bits: &[{}],
+    registers: {},
 }}",
             c.name,
             c.architecture,
@@ -195,6 +196,10 @@ impl Emit {
             option(c.uf2_family.as_ref(), |family| format!("{family:#010x}")),
             list(&c.quirks, |q| format!("Quirk::{q:?}")),
             named.join(", "),
+            match &c.registers {
+                Some(registers) => registers.emit(&self.blocks)?,
+                None => return Err(format!("{id}: no registers")),
+            },
         ))
     }
 
@@ -356,15 +361,9 @@ fn machine(m: &Machine) -> String {
             w.start, w.end, w.bank, w.offset, w.access
         )
     });
-    let blocks = list(&m.blocks, |b| {
-        format!(
-            "RegisterBlock {{ kind: BlockKind::{:?}, base: {:#010x} }}",
-            b.kind, b.base
-        )
-    });
     let functions: Vec<_> = m.rom_functions.iter().collect();
     format!(
-        "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {}, blocks: {blocks}, rom_functions: {} }}",
+        "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {}, rom_functions: {} }}",
         m.clock,
         m.stack,
         list(&m.rom, |(start, end)| format!(

@@ -5,6 +5,7 @@ mod check;
 mod emit;
 mod extras;
 mod fuses;
+mod registers;
 mod rom_code;
 mod schema;
 
@@ -39,7 +40,8 @@ pub fn generate(dir: &Path) -> Result<String, Vec<String>> {
     }
 }
 
-/// An entry, with its eFuse fields and what is known of its ROM where there are files of them.
+/// An entry, with its registers, and with its eFuse fields and what is known of its ROM where there are
+/// files of them.
 fn read_chip(path: &Path, id: &str) -> Result<schema::Chip, Vec<String>> {
     let mut chip = read::<schema::Chip>(path)?;
     check::chip(id, &chip)?;
@@ -61,6 +63,13 @@ fn read_chip(path: &Path, id: &str) -> Result<schema::Chip, Vec<String>> {
         }
         chip.rom_code = Some(rom);
     }
+    let registers = path.with_file_name("registers").join(format!("{id}.toml"));
+    let registers = read::<registers::Registers>(&registers)?;
+    let problems = registers.check(id, &chip.efuse.blocks());
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    chip.registers = Some(registers);
     Ok(chip)
 }
 

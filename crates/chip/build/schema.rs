@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::bits::{Blocks, Runs};
 use super::fuses::Fuses;
+use super::registers::Registers;
 use super::rom_code::RomCode;
 
 /// One chip: `chips/NAME.toml`.
@@ -44,6 +45,9 @@ pub struct Chip {
     /// From a file of their own.
     #[serde(skip)]
     pub rom_code: Option<RomCode>,
+    /// From a file of their own; always there once the entry is read.
+    #[serde(skip)]
+    pub registers: Option<Registers>,
 }
 
 #[derive(Deserialize, Clone, Copy, Debug)]
@@ -497,8 +501,6 @@ pub struct Machine {
     pub stack: u32,
     /// Start, end (exclusive).
     pub rom: Vec<(u32, u32)>,
-    #[serde(default)]
-    pub blocks: Vec<Block>,
     /// Address, by name.
     #[serde(default)]
     pub rom_functions: BTreeMap<String, u32>,
@@ -524,19 +526,6 @@ pub enum RamAccess {
     Any,
     Data,
     WordOnly,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Block {
-    pub kind: BlockKind,
-    pub base: u32,
-}
-
-#[derive(Deserialize, Clone, Copy, Debug)]
-#[serde(rename_all = "kebab-case")]
-pub enum BlockKind {
-    UsbSerialJtag,
 }
 
 #[derive(Deserialize)]

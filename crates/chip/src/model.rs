@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::Revision;
+use crate::{Registers, Revision};
 
 /// One chip family, as its mask ROM and its data sheet describe it.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct Chip {
     /// Bits that the functions behind [`Chip::quirks`] need, by name; each quirk says
     /// which.
     pub named_bits: &'static [(&'static str, Bits)],
+    /// Registers that a program finds, for the simulator.
+    pub registers: Registers,
 }
 
 /// What a chip's CPUs are.
@@ -727,8 +729,6 @@ pub struct Machine {
     pub stack: u32,
     /// Where the mask ROM is seen.
     pub rom: &'static [Range<u32>],
-    /// Blocks of registers that are modelled, beside those that other entries name.
-    pub blocks: &'static [RegisterBlock],
     /// Entry points of ROM functions, by ascending name.
     pub rom_functions: &'static [(&'static str, u32)],
 }
@@ -755,22 +755,6 @@ pub enum RamAccess {
     Data,
     /// Everything, but aligned words alone.
     WordOnly,
-}
-
-/// A block of registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RegisterBlock {
-    /// What it is.
-    pub kind: BlockKind,
-    /// Its first register.
-    pub base: u32,
-}
-
-/// Kinds of blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockKind {
-    /// USB-Serial/JTAG.
-    UsbSerialJtag,
 }
 
 /// RAM that the ROM's loader works in, as some revisions have it.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::Revision;
 use crate::model::*;
+use crate::registers::*;
 
 include!(concat!(env!("OUT_DIR"), "/chips.rs"));
 

@@ -21,6 +21,11 @@ fn folder(name: &str, c3: &str) -> PathBuf {
     for file in ["known.toml", "adapters.toml", "hints.toml"] {
         fs::copy(chips().join(file), dir.join(file)).expect("a folder to write in");
     }
+    fs::create_dir_all(dir.join("registers")).expect("a folder to write in");
+    for name in ["esp32c2", "esp32c3"] {
+        let registers = dir.join("registers").join(name).with_extension("toml");
+        fs::copy(chips().join("registers/esp32c3.toml"), registers).expect("a folder to write in");
+    }
     fs::write(dir.join("esp32c3.toml"), c3).expect("a folder to write in");
     dir
 }

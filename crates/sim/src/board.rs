@@ -1,9 +1,8 @@
 //! What the CPU of the chip sees: registers, memory, and the flash on its pins.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use guru_chip::{Bits, Chip, Quirk, Revision, Watchdogs};
+use guru_chip::{Bits, Chip, Quirk, Revision};
 use guru_link::Instant;
 use guru_wire::Grants;
 
@@ -12,7 +11,7 @@ use crate::event::Event;
 use crate::flash::{Nor, Work};
 use crate::fuses::Fuses;
 use crate::identity::{Words, may_leave_flash_off};
-use crate::machine::{Activity, Peripherals, ram};
+use crate::machine::{Activity, Peripherals, RtcWatchdog, ram};
 use crate::memory::Memory;
 use crate::options::UsbMode;
 use crate::spi::Spi;
@@ -38,7 +37,9 @@ pub(crate) struct Board {
     reported: HashSet<(u32, bool)>,
     /// What a secure download certificate has opened, until the chip is reset as a whole.
     pub grants: Grants,
-    watchdog: Option<Watchdog>,
+    watchdog: Option<RtcWatchdog>,
+    /// The cause of a reset that the program has asked for.
+    pub reset_cause: Option<u8>,
     force_download: u32,
     /// Chip id that it does not have and claims all the same.
     pub chip_id: Option<u32>,
@@ -46,32 +47,8 @@ pub(crate) struct Board {
     pub strap: u32,
 }
 
-#[derive(Debug)]
-struct Watchdog {
-    map: &'static Watchdogs,
-    config0: u32,
-    config1: u32,
-    protect: u32,
-    swd_config: u32,
-    swd_protect: u32,
-    /// When the RTC watchdog resets the chip.
-    expires: Option<Instant>,
-    /// When the super watchdog does.
-    swd_expires: Option<Instant>,
-}
-
-/// RWDT_CONFIG0: enabled.
-const WDT_ENABLE: u32 = 1 << 31;
-/// RWDT_CONFIG0: what stage 0 does; 3 and above reset something, 5 is the whole chip with its RTC.
-const WDT_STAGE0: u32 = 28;
 /// Below this no chip has a register.
 const LOWEST: u32 = 0x1000_0000;
-/// Frequency of the slow clock that counts the watchdog, in Hz (the internal RC oscillator).
-const SLOW_CLOCK: u64 = 136_000;
-/// How long a chip that was entered over USB-Serial/JTAG lives when nobody silences its
-/// watchdogs. Not documented; long enough for a client that silences them first of all.
-const USB_WATCHDOG: Duration = Duration::from_secs(10);
-
 impl Board {
     pub fn new(chip: &'static Chip, nor: Nor, words: Words, usb: UsbMode) -> Self {
         Self {
@@ -87,7 +64,8 @@ impl Board {
             reports: Vec::new(),
             reported: HashSet::new(),
             grants: Grants::default(),
-            watchdog: chip.watchdogs.as_ref().map(Watchdog::new),
+            watchdog: RtcWatchdog::new(chip),
+            reset_cause: None,
             force_download: 0,
             chip_id: None,
             strap: 0,
@@ -98,7 +76,8 @@ impl Board {
     /// and of the always-on registers.
     pub fn reset(&mut self, all: bool) {
         self.spi = Spi::new(&self.chip.spi);
-        self.watchdog = self.chip.watchdogs.as_ref().map(Watchdog::new);
+        self.watchdog = RtcWatchdog::new(self.chip);
+        self.reset_cause = None;
         self.peripherals = Peripherals::new(self.chip, self.usb);
         self.power_fails_at = None;
         self.reported.clear();
@@ -136,7 +115,7 @@ impl Board {
         let value = |name| {
             let bits = self.named_bits(name)?;
             let mask = u32::MAX >> (32 - u32::from(bits.width));
-            let value = self.memory.read_word(bits.addr) >> bits.lsb & mask;
+            let value = self.peripherals.stored(bits.addr) >> bits.lsb & mask;
             Some((value, mask))
         };
         let pads = value("flash_pads").is_some_and(|(value, _)| value != 0);
@@ -155,23 +134,21 @@ impl Board {
         found.map(|(_, bits)| *bits)
     }
 
-    /// When a watchdog resets the chip.
-    pub fn watchdog_expires(&self) -> Option<Instant> {
-        let watchdog = self.watchdog.as_ref()?;
-        [watchdog.expires, watchdog.swd_expires]
+    /// When a watchdog resets the chip, and the cause that the chip gives then.
+    pub fn watchdog_expires(&self) -> Option<(u64, u8)> {
+        let rtc = self.watchdog.as_ref().and_then(RtcWatchdog::reset_at);
+        [rtc, self.peripherals.reset_at()]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// The watchdogs that run while the chip is used over its USB-Serial/JTAG.
-    pub fn start_usb_watchdogs(&mut self, now: Instant) {
-        if let Some(watchdog) = &mut self.watchdog
-            && watchdog.map.swd.is_some()
-        {
-            watchdog.config0 = WDT_ENABLE;
-            watchdog.expires = Some(now + USB_WATCHDOG);
-            watchdog.swd_expires = Some(now + USB_WATCHDOG);
+    pub fn start_usb_watchdogs(&mut self, now: u64) {
+        let other = self.watchdog.as_mut();
+        let other = other.and_then(|watchdog| watchdog.start_for_usb(now));
+        if let Some(config0) = other {
+            self.peripherals.start_watchdog(config0, now);
         }
     }
 
@@ -203,8 +180,14 @@ impl Board {
         if let Some(Ok(word)) = self.ram.load_memory::<4>(address) {
             return word;
         }
-        self.known(address, Instant::default())
-            .unwrap_or_else(|| self.memory.read_word(address))
+        if address == self.chip.uart.clkdiv {
+            return self.peripherals.uart.divider();
+        }
+        let known = self.known(address, Instant::default());
+        known.unwrap_or_else(|| match self.peripherals.stored(address) {
+            0 => self.memory.read_word(address),
+            value => value,
+        })
     }
 
     /// Reads a word as the ROM's loader does.
@@ -224,8 +207,9 @@ impl Board {
         activity: &mut Activity,
     ) -> Option<u32> {
         let at = now.0.as_nanos() as u64;
-        let read = self.peripherals.read(address, at, activity);
-        read.or_else(|| self.known(address, now))
+        let address = self.peripherals.unmirrored(address);
+        let known = self.known(address, now);
+        known.or_else(|| self.peripherals.read(address, at, activity))
     }
 
     /// Reads a register for the program that runs. One that is not modelled is reported, and holds
@@ -269,7 +253,7 @@ impl Board {
 
     /// Whether something came up that the CPU must not run past.
     pub fn wants_attention(&self) -> bool {
-        self.power_fails_at.is_some()
+        self.power_fails_at.is_some() || self.reset_cause.is_some()
     }
 
     fn report(&mut self, address: u32, write: bool) {
@@ -308,12 +292,6 @@ impl Board {
                 return Some(self.force_download);
             }
         }
-        if address == self.chip.uart.clkdiv {
-            return Some(self.peripherals.uart.divider());
-        }
-        if address == self.chip.uart.date {
-            return Some(UART_DATE);
-        }
         self.in_efuse(address).then_some(0)
     }
 
@@ -344,7 +322,6 @@ impl Board {
 
     fn keep(&mut self, address: u32, value: u32) {
         self.memory.write(address, &value.to_le_bytes());
-        self.watch_flash_supply();
     }
 
     /// Writes a register. The first answer is whether it is modelled, the second what a command
@@ -356,14 +333,23 @@ impl Board {
         now: Instant,
         activity: &mut Activity,
     ) -> (bool, Option<Work>) {
+        let address = self.peripherals.unmirrored(address);
+        let at = now.0.as_nanos() as u64;
         if let Some(work) = self.spi.write(address, value, now, &mut self.nor) {
             return (true, work);
         }
-        if self.words.read(address).is_some() || self.in_efuse(address) {
+        if self.in_efuse(address) {
+            return (true, None);
+        }
+        if self.words.read(address).is_some() {
+            if self.peripherals.is_stored(address) {
+                self.words.put(address, value);
+                self.peripherals.write(address, value, at, activity);
+            }
             return (true, None);
         }
         if let Some(watchdog) = &mut self.watchdog
-            && watchdog.write(address, value, now)
+            && watchdog.write(address, value, at)
         {
             return (true, None);
         }
@@ -377,11 +363,12 @@ impl Board {
                 return (true, None);
             }
         }
-        if address == self.chip.uart.date {
-            return (true, None);
+        let known = self.peripherals.write(address, value, at, activity);
+        self.reset_cause = self.peripherals.take_reset().or(self.reset_cause);
+        if known {
+            self.watch_flash_supply();
         }
-        let at = now.0.as_nanos() as u64;
-        (self.peripherals.write(address, value, at, activity), None)
+        (known, None)
     }
 
     fn in_efuse(&self, address: u32) -> bool {
@@ -389,88 +376,5 @@ impl Board {
         address
             .checked_sub(space.base)
             .is_some_and(|offset| offset < space.len)
-    }
-}
-
-/// Any value that is not 0: it is read to find out whether registers can be read.
-const UART_DATE: u32 = 0x2008_2800;
-
-impl Watchdog {
-    fn new(map: &'static Watchdogs) -> Self {
-        Self {
-            map,
-            config0: 0,
-            config1: 0,
-            protect: 0,
-            swd_config: 0,
-            swd_protect: 0,
-            expires: None,
-            swd_expires: None,
-        }
-    }
-
-    fn read(&self, address: u32) -> Option<u32> {
-        Some(match address {
-            _ if address == self.map.config0 => self.config0,
-            _ if address == self.map.config1 => self.config1,
-            _ if address == self.map.protect => self.protect,
-            _ => {
-                let swd = self.map.swd.as_ref()?;
-                match address {
-                    _ if address == swd.config => self.swd_config,
-                    _ if address == swd.protect => self.swd_protect,
-                    _ => return None,
-                }
-            }
-        })
-    }
-
-    /// Takes a write to one of its registers; a locked one keeps its value.
-    fn write(&mut self, address: u32, value: u32, now: Instant) -> bool {
-        let open = self.protect == self.map.key;
-        match address {
-            _ if address == self.map.protect => self.protect = value,
-            _ if address == self.map.config0 => {
-                if open {
-                    self.config0 = value;
-                    self.start(now);
-                }
-            }
-            _ if address == self.map.config1 => {
-                if open {
-                    self.config1 = value;
-                }
-            }
-            _ => {
-                let Some(swd) = &self.map.swd else {
-                    return false;
-                };
-                match address {
-                    _ if address == swd.protect => self.swd_protect = value,
-                    _ if address == swd.config => {
-                        if self.swd_protect == swd.key {
-                            self.swd_config = value;
-                            if value >> swd.auto_feed & 1 != 0 {
-                                self.swd_expires = None;
-                            }
-                        }
-                    }
-                    _ => return false,
-                }
-            }
-        }
-        true
-    }
-
-    fn start(&mut self, now: Instant) {
-        let resets = self.config0 >> WDT_STAGE0 & 7 >= 3;
-        self.expires = if self.config0 & WDT_ENABLE == 0 {
-            None
-        } else if resets && self.map.can_reset {
-            let cycles = u64::from(self.config1);
-            Some(now + Duration::from_micros(cycles * 1_000_000 / SLOW_CLOCK))
-        } else {
-            self.expires
-        };
     }
 }

@@ -40,6 +40,12 @@ const MAX_UNREAD: usize = 1 << 20;
 const DELIMITER: u8 = 0xC0;
 /// Rate at which every host begins.
 const DEFAULT_BAUD: u32 = 115_200;
+/// Causes of resets as ROMs number them; USB-Serial/JTAG's lines have another number on the ESP32-P4
+/// and -S31.
+const POWER_ON: u8 = 1;
+const SOFTWARE: u8 = 3;
+const SOFTWARE_CPU: u8 = 0xC;
+const USB: u8 = 0x15;
 /// What an application built with ESP-IDF says when it panics.
 const PANIC: &str =
     "Guru Meditation Error: Core  0 panic'ed (IllegalInstruction). Exception was unhandled.\r\n";
@@ -128,9 +134,10 @@ enum Busy {
 enum Cause {
     Power,
     Pin,
-    Watchdog,
     Usb,
     Software,
+    /// A watchdog or the program, by the chip's number for it.
+    Numbered(u8),
     /// The CPU alone, when a certificate was taken: what it opened stays open.
     Cpu,
 }
@@ -507,7 +514,7 @@ impl Device {
             coming.is_some_and(|(_, cause)| again(cause)),
         );
         offer(self.power_fails_at, false);
-        offer(self.board.watchdog_expires().map(nanos), true);
+        offer(self.board.watchdog_expires().map(|(at, _)| at), true);
         offer(
             self.disconnects
                 .iter()
@@ -544,15 +551,12 @@ impl Device {
             self.lose_power();
             return;
         }
-        if self
-            .board
-            .watchdog_expires()
-            .is_some_and(|at| nanos(at) <= self.now)
-        {
+        let expired = self.board.watchdog_expires();
+        if let Some((_, cause)) = expired.filter(|(at, _)| *at <= self.now) {
             self.stop();
             self.strapped = self.boot_pin_low();
             let download = self.strapped || self.board.download_forced();
-            self.boot(Cause::Watchdog, download);
+            self.boot(Cause::Numbered(cause), download);
             return;
         }
         if let Some((_, cause)) = self.boot_at.filter(|(at, _)| *at <= self.now) {
@@ -563,7 +567,8 @@ impl Device {
                 Cause::Cpu => !self.board.grants.spi_boot,
                 _ => again || self.boot_pin_low(),
             };
-            self.boot(cause, self.strapped);
+            let forced = matches!(cause, Cause::Numbered(_)) && self.board.download_forced();
+            self.boot(cause, self.strapped || forced);
             return;
         }
         match self.busy.take() {
@@ -792,13 +797,24 @@ impl Device {
         self.busy = None;
         self.measured = Measured::Waiting(0);
         self.set_chip_baud(self.log_baud);
+        self.board.peripherals.set_cause(match cause {
+            Cause::Power | Cause::Pin => POWER_ON,
+            Cause::Software => SOFTWARE,
+            Cause::Usb => USB,
+            Cause::Cpu => SOFTWARE_CPU,
+            Cause::Numbered(number) => number,
+        });
         let resets = &self.chip.rom.resets;
         let cause = match cause {
             Cause::Power => resets.power_on,
             Cause::Pin => resets.pin,
             Cause::Software => resets.software,
-            Cause::Watchdog => resets.watchdog,
             Cause::Usb => resets.usb,
+            Cause::Numbered(number) => {
+                let known = self.chip.registers.causes;
+                let text = known.iter().find(|(known, _)| *known == number);
+                text.map_or(resets.watchdog, |(_, text)| text)
+            }
             Cause::Cpu => {
                 let rules = self.chip.efuse.certificate.as_ref();
                 rules.map_or(resets.software, |rules| rules.reset)
@@ -827,8 +843,7 @@ impl Device {
             Phase::Off
         } else if download {
             if self.usb == UsbMode::Jtag {
-                let now = Instant(Duration::from_nanos(self.now));
-                self.board.start_usb_watchdogs(now);
+                self.board.start_usb_watchdogs(self.now);
             }
             Phase::Download { ready_at }
         } else {
@@ -919,8 +934,7 @@ impl Device {
             guru_chip::Crystal::Estimated { divisor, .. } => u32::from(divisor),
             guru_chip::Crystal::Fixed(_) => 1,
         };
-        let clock = self.crystal * divisor;
-        self.board.peripherals.uart.set_baud(clock, baud);
+        self.board.peripherals.set_rate(self.crystal, divisor, baud);
     }
 
     /// Sends bytes to the host.

@@ -76,7 +76,13 @@ impl Device {
                 self.now = self.now.max(end);
                 return end == until;
             }
-            Outcome::Attention => self.now = self.now.max(reached),
+            Outcome::Attention => {
+                self.now = self.now.max(reached);
+                if let Some(cause) = self.board.reset_cause.take() {
+                    self.stop_program();
+                    self.boot_at = Some((self.now, Cause::Numbered(cause)));
+                }
+            }
             Outcome::Stopped => {
                 self.now = self.now.max(reached);
                 self.machine = None;
@@ -128,6 +134,10 @@ impl Device {
             let Some(arrived) = self.to_chip.take_byte(self.now) else {
                 return;
             };
+            for byte in &arrived.bytes {
+                let uart = &mut self.board.peripherals.uart;
+                uart.measure(*byte, arrived.baud);
+            }
             for byte in self.hear(arrived) {
                 self.receive_byte(byte);
             }
@@ -142,8 +152,9 @@ impl Device {
                 usb.receive(byte);
                 true
             }
-            _ => peripherals.uart.receive(byte),
+            _ => peripherals.uart.receive(byte, self.now),
         };
+        peripherals.disturb();
         if let Some(machine) = &mut self.machine {
             machine.disturb();
         }

@@ -22,7 +22,6 @@ pub(crate) trait Block {
     fn write(&mut self, offset: u32, value: u32, now: u64, activity: &mut Activity) -> bool;
 
     /// The interrupt sources that are asserted, as bits of the block's own choice.
-    #[expect(dead_code, reason = "the interrupt matrix is not modelled yet")]
     fn interrupts(&mut self, _now: u64) -> u32 {
         0
     }

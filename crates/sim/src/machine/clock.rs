@@ -5,7 +5,8 @@ const SECOND: u64 = 1_000_000_000;
 /// When a cycle begins.
 #[derive(Debug, Clone)]
 pub(super) struct Clock {
-    /// When cycle 0 begins, in nanoseconds.
+    /// The cycle in which the clock took its frequency, and when that began, in nanoseconds.
+    from: u64,
     origin: u64,
     /// Nanoseconds of so many cycles, without a common divisor.
     nanos: u64,
@@ -21,15 +22,26 @@ impl Clock {
             (a, b) = (b, a % b);
         }
         Self {
+            from: 0,
             origin,
             nanos: SECOND / a,
             cycles: frequency / a,
         }
     }
 
-    /// When a cycle begins, in nanoseconds.
+    /// Goes on with another frequency in Hz from a cycle on.
+    pub fn change(&mut self, cycle: u64, frequency: u64) {
+        let origin = self.at(cycle);
+        *self = Self {
+            from: cycle,
+            ..Self::new(origin, frequency)
+        };
+    }
+
+    /// When a cycle begins, in nanoseconds: one since the last change.
     #[inline]
     pub fn at(&self, cycle: u64) -> u64 {
+        let cycle = cycle.saturating_sub(self.from);
         let ns = match cycle.checked_mul(self.nanos) {
             Some(product) => product / self.cycles,
             None => (u128::from(cycle) * u128::from(self.nanos) / u128::from(self.cycles)) as u64,
@@ -43,6 +55,7 @@ impl Clock {
         let last = ((passed + 1) * u128::from(self.cycles) - 1) / u128::from(self.nanos);
         u64::try_from(last)
             .unwrap_or(u64::MAX)
+            .saturating_add(self.from)
             .saturating_sub(cycle)
     }
 
@@ -55,6 +68,15 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_frequency_counts_from_where_it_was_chosen() {
+        let mut clock = Clock::new(1000, 40_000_000);
+        clock.change(80, 160_000_000);
+        assert_eq!(clock.at(80), 3000);
+        assert_eq!(clock.at(240), 4000);
+        assert_eq!(clock.steps_until(80, 4000), 160);
+    }
 
     #[test]
     fn a_step_ends_by_a_moment_only_if_the_next_cycle_has_begun() {

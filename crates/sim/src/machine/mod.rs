@@ -14,13 +14,21 @@
 
 mod block;
 mod clock;
+mod field;
+mod frc;
+mod interrupts;
 mod peripherals;
 mod processor;
 mod rom_functions;
 mod rom_image;
+mod rtc_watchdog;
+mod stored;
+mod systimer;
+mod timer_group;
 mod uart;
 mod usb_serial_jtag;
 mod view;
+mod watchdog;
 
 use std::collections::HashMap;
 
@@ -33,6 +41,7 @@ use processor::Processor;
 use rom_functions::{Answer, Call, FUNCTIONS, Function};
 pub use rom_image::RomError;
 pub(crate) use rom_image::RomImage;
+pub(crate) use rtc_watchdog::RtcWatchdog;
 use view::View;
 
 use crate::board::Board;
@@ -52,6 +61,9 @@ const MOST_QUIET: u64 = 1 << 16;
 pub(crate) struct Machine {
     cpu: Processor,
     clock: Clock,
+    /// Of the CPU, now and as the ROM left it, in Hz.
+    frequency: u64,
+    loader_frequency: u64,
     /// Cycles since the program was started.
     cycles: u64,
     functions: HashMap<u32, Function>,
@@ -106,6 +118,8 @@ impl Machine {
         Some(Self {
             cpu,
             clock: Clock::new(now, frequency),
+            frequency,
+            loader_frequency: frequency,
             cycles: 0,
             functions,
             chip,
@@ -216,10 +230,21 @@ impl Machine {
         }
     }
 
+    /// The program may have chosen another clock for the CPU.
+    fn look_at_clock(&mut self, board: &Board) {
+        let chosen = board.peripherals.cpu_hz().map(u64::from);
+        let frequency = chosen.unwrap_or(self.loader_frequency);
+        if frequency != self.frequency {
+            self.frequency = frequency;
+            self.clock.change(self.cycles, frequency);
+        }
+    }
+
     /// Executes at most `budget` steps, up to the next look at the lines.
     fn slice(&mut self, board: &mut Board, budget: u64) -> Option<Outcome> {
         if self.cycles.is_multiple_of(SLICE) {
             self.look_at_lines(board);
+            self.look_at_clock(board);
         }
         let steady = self.cpu.unsteady();
         let (ran, activity) = self.execute(board, budget);

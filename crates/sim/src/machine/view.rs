@@ -57,7 +57,7 @@ impl<'a> View<'a> {
         Ok(value >> (8 * (address & 3)))
     }
 
-    /// Writes registers: a narrow access writes 0 beside its lanes.
+    /// Writes registers: a narrow access writes 0 beside its lanes, except where bytes are registers.
     #[cold]
     #[inline(never)]
     fn store_elsewhere(&mut self, address: u32, width: Width, value: u32) -> Result<(), Fault> {
@@ -73,7 +73,11 @@ impl<'a> View<'a> {
             return Err(Fault::Unmapped);
         }
         let now = self.now();
-        let value = value << (8 * (address & 3));
+        let mut value = value << (8 * (address & 3));
+        if width != Width::Word && self.board.peripherals.has_lanes(word) {
+            let lanes = u32::MAX >> (32 - 8 * width.bytes()) << (8 * (address & 3));
+            value |= self.board.load(word, now, &mut self.activity) & !lanes;
+        }
         self.board.store(word, value, now, &mut self.activity);
         Ok(())
     }
