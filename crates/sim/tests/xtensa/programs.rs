@@ -2,7 +2,7 @@
 
 use guru_sim::cpu::xtensa::Config;
 
-use crate::asm::*;
+use super::asm::*;
 
 /// A core on both sides.
 #[derive(Clone, Copy)]
@@ -235,6 +235,47 @@ pub fn program(target: &Target, seed: u64) -> Program {
         end,
     }
 }
+
+/// Where compiled code begins, behind what calls it.
+pub const CODE: u32 = 0x2000;
+/// What compiled code may use as its own data, zero or not: nothing is logged while it runs well.
+pub const VARIABLES: u32 = LOG;
+
+/// A program around compiled code: it calls the function at `function` with the address of
+/// [`RESULTS`]. `parts` are addresses and what is there.
+pub fn around(target: &Target, function: u32, parts: &[(u32, Vec<u8>)]) -> Program {
+    let base = target.base;
+    let mut generator = Generator {
+        random: Random(1),
+        image: Image::new(base, (base + POOL, base + HANDLERS)),
+        config: &target.config,
+        base,
+    };
+    generator.vectors();
+    generator.image.align();
+    let start = generator.image.at;
+    generator.prologue();
+    let windowed = target.config.windowed;
+    let (argument, call) = if windowed { (10, 2) } else { (2, 0) };
+    generator.image.l32r(argument, base + DATA);
+    generator.image.l32r(9, function);
+    generator.image.emit(rrr(0, 0, 0, 9, 0xc | call));
+    let end = generator.epilogue();
+    let mut image = generator.image;
+    assert!(image.at < base + CODE, "the code around is too long");
+    image.put(base + DATA, &[0; DATA_LEN as usize]);
+    for (address, bytes) in parts {
+        image.put(*address, bytes);
+    }
+    Program {
+        bytes: image.bytes,
+        start,
+        end,
+    }
+}
+
+/// Where compiled code's results are in what a program leaves.
+pub const RESULTS: u32 = DATA - DUMP;
 
 impl Generator<'_> {
     fn vectors(&mut self) {
