@@ -13,7 +13,7 @@ use crate::event::{Event, Stats};
 use crate::fault::{Cut, Disconnect, FaultSpec, Line, When};
 use crate::flash::{Faults, Flash, Nor};
 use crate::identity::{believed_clock, default_crystal};
-use crate::machine::{Machine, RomImage};
+use crate::machine::{Machine, RomImage, add_rom};
 use crate::options::{Boot, OptionsError, SimOptions, UsbMode};
 use crate::rom::{Act, Answer, Loader, Receiver, boot_log};
 use crate::usb::Bus;
@@ -189,6 +189,9 @@ impl Device {
         let crystal = options.crystal_mhz();
         let mut board = Board::new(chip, nor, words, options.usb);
         let rom = options.rom_image()?;
+        if rom.is_none() {
+            add_rom(chip, &mut board.ram);
+        }
         if let Some(rom) = &rom {
             rom.install(&mut board.ram)?;
         }

@@ -2,7 +2,7 @@
 
 use super::{Cause, Device, Phase};
 use crate::event::Event;
-use crate::machine::{Machine, Outcome};
+use crate::machine::{HandOver, Machine, Outcome};
 use crate::options::UsbMode;
 use crate::rom::{Loader, Receiver};
 use crate::wire::byte_ns;
@@ -30,7 +30,15 @@ impl Device {
 
     /// The loader jumps to a program in RAM.
     pub(super) fn start_program(&mut self, entry: u32) {
-        let machine = Machine::new(self.chip, entry, self.crystal, self.now);
+        let left = HandOver {
+            revision: self.revision,
+            crystal: self.crystal,
+            usb: self.usb,
+            baud: self.chip_baud,
+            flash_size: self.loader.flash_size(),
+            image: self.rom.is_some(),
+        };
+        let machine = Machine::new(self.chip, entry, left, &mut self.board, self.now);
         let Some(mut machine) = machine else {
             self.phase = Phase::Running {
                 repeat: String::new(),
@@ -96,6 +104,11 @@ impl Device {
                 self.now = self.now.max(reached);
                 self.back_to_loader();
             }
+            Outcome::Boot => {
+                self.now = self.now.max(reached);
+                self.stop_program();
+                self.boot_app();
+            }
             Outcome::Reset => {
                 self.now = self.now.max(reached);
                 self.stop_program();
@@ -110,7 +123,7 @@ impl Device {
         let machine = self.machine.as_ref()?;
         let idle = self.now > self.awaited_until;
         if machine.is_waiting() {
-            let at = self.board.next_change(machine.now())?;
+            let at = machine.next_event(&self.board)?;
             return Some((at.max(self.now + 1), idle));
         }
         Some((self.now + STRETCH, idle))

@@ -13,14 +13,16 @@
 //! [`Activity`] is how a block of registers says that this does not hold.
 
 mod block;
+mod call;
 mod clock;
 mod field;
 mod frc;
 mod interrupts;
+mod mask_rom;
 mod peripherals;
 mod processor;
-mod rom_functions;
 mod rom_image;
+mod routing;
 mod rtc_watchdog;
 mod stored;
 mod systimer;
@@ -35,10 +37,12 @@ use std::collections::HashMap;
 use guru_chip::{Chip, RamAccess};
 
 pub(crate) use block::Activity;
+use call::Call;
 use clock::Clock;
+use mask_rom::{Answer, MaskRom};
+pub(crate) use mask_rom::{HandOver, add_rom};
 pub(crate) use peripherals::Peripherals;
 use processor::Processor;
-use rom_functions::{Answer, Call, FUNCTIONS, Function};
 pub use rom_image::RomError;
 pub(crate) use rom_image::RomImage;
 pub(crate) use rtc_watchdog::RtcWatchdog;
@@ -66,7 +70,9 @@ pub(crate) struct Machine {
     loader_frequency: u64,
     /// Cycles since the program was started.
     cycles: u64,
-    functions: HashMap<u32, Function>,
+    rom: MaskRom,
+    /// When a function of the ROM goes on that waits.
+    alarm: Option<u64>,
     chip: &'static Chip,
     /// Steps in a row that changed nothing.
     quiet: u64,
@@ -91,37 +97,37 @@ pub(crate) enum Outcome {
     Stopped,
     /// The program gave control back to the ROM's loader.
     Loader,
+    /// The program gave control back to the ROM, which boots from flash.
+    Boot,
     /// The program reset the chip.
     Reset,
 }
 
 impl Machine {
-    /// A CPU that calls the program at `entry` as the ROM's loader does. `crystal` in Hz, `now` in
-    /// nanoseconds.
-    pub fn new(chip: &'static Chip, entry: u32, crystal: u32, now: u64) -> Option<Self> {
+    /// A CPU that calls the program at `entry` as the ROM's loader does, at `now`, in nanoseconds.
+    /// `None`: there is no map of the chip.
+    pub fn new(
+        chip: &'static Chip,
+        entry: u32,
+        left: HandOver,
+        board: &mut Board,
+        now: u64,
+    ) -> Option<Self> {
         let map = chip.machine.as_ref()?;
-        let link = rom_functions::loader_address(map)?;
-        let mut cpu = Processor::new(chip);
-        let mut functions = HashMap::new();
-        for (name, function) in FUNCTIONS {
-            if let Some((_, at)) = map.rom_functions.iter().find(|(known, _)| known == name) {
-                functions.insert(*at, *function);
-            }
-        }
-        functions.insert(link, rom_functions::LOADER);
-        for address in functions.keys() {
-            cpu.add_breakpoint(*address);
-        }
-        cpu.enter(entry, map.stack, link);
+        let rom = MaskRom::new(chip, left)?;
         let (cycles, of_crystal) = map.clock;
-        let frequency = u64::from(crystal) * u64::from(cycles) / u64::from(of_crystal.max(1));
+        let frequency = u64::from(left.crystal) * u64::from(cycles) / u64::from(of_crystal.max(1));
+        let clock = Clock::new(now, frequency);
+        let mut cpu = Processor::new(chip);
+        rom.enter(&mut Call::new(&mut cpu, board, &clock, 0), entry, left);
         Some(Self {
             cpu,
-            clock: Clock::new(now, frequency),
+            clock,
             frequency,
             loader_frequency: frequency,
             cycles: 0,
-            functions,
+            rom,
+            alarm: None,
             chip,
             quiet: 0,
             wanted: QUIET,
@@ -205,7 +211,7 @@ impl Machine {
     /// Leaps over whole rounds of a loop, up to the next event or the moment. Behind an event the
     /// program may do something else; at the moment it is somewhere in its loop.
     fn leap(&mut self, board: &Board, period: u64, until: u64) {
-        let event = board.next_change(self.now()).filter(|at| *at <= until);
+        let event = self.next_event(board).filter(|at| *at <= until);
         let horizon = event.unwrap_or(until);
         let timer = self.cpu.until_timer().saturating_sub(1);
         let steps = self.clock.steps_until(self.cycles, horizon);
@@ -214,6 +220,12 @@ impl Machine {
         if event.is_some() || reach < steps {
             self.disturb();
         }
+    }
+
+    /// When something changes for a program that waits, with nothing coming from outside.
+    pub fn next_event(&self, board: &Board) -> Option<u64> {
+        let change = board.next_change(self.now());
+        change.into_iter().chain(self.alarm).min()
     }
 
     fn pass(&mut self, steps: u64) {
@@ -314,28 +326,41 @@ impl Machine {
         None
     }
 
-    /// Answers a function of the ROM.
+    /// The ROM takes over.
     fn call(&mut self, board: &mut Board) -> Option<Outcome> {
         self.quiet = 0;
+        self.alarm = None;
         let pc = self.cpu.pc();
-        let Some(function) = self.functions.get(&pc) else {
-            return self.unknown_function(board, pc);
-        };
-        let mut call = Call::new(&mut self.cpu, board, self.clock.at(self.cycles));
-        let answer = function(&mut call);
+        let mut call = Call::new(&mut self.cpu, board, &self.clock, self.cycles);
+        let answer = self.rom.call(&mut call);
         let spent = call.spent();
-        let steps = self.clock.steps_in(spent).max(1);
-        self.pass(steps);
+        self.pass(spent.max(1));
         match answer {
-            Answer::Return(value) => self.cpu.return_with(value),
-            Answer::Jump(address) => self.cpu.set_pc(address),
-            // The same call again, when something has changed.
-            Answer::Wait => {
-                self.cpu.set_pc(pc);
-                self.waiting = Some(1);
+            Answer::GoOn(cycles) => {
+                self.pass(cycles);
+                // A handler that has returned has taken its interrupt back.
+                self.look_at_lines(board);
+            }
+            Answer::Again(at) => {
+                // Interrupts come in between, and then this call again.
+                self.look_at_lines(board);
+                if !self.cpu.takes_interrupt() {
+                    self.alarm = Some(at);
+                    self.waiting = Some(1);
+                }
             }
             Answer::Loader => return Some(Outcome::Loader),
+            Answer::Boot => return Some(Outcome::Boot),
             Answer::Reset => return Some(Outcome::Reset),
+            Answer::Fault(_) => {
+                let exception = Exception {
+                    cause: 0,
+                    pc,
+                    value: self.cpu.link(),
+                };
+                return self.stop(board, exception);
+            }
+            Answer::Unknown => return self.unknown_function(board, pc),
         }
         None
     }
@@ -347,6 +372,10 @@ impl Machine {
         if in_rom && !board.ram.holds(exception.pc) {
             return self.unknown_function(board, exception.pc);
         }
+        self.stop(board, exception)
+    }
+
+    fn stop(&mut self, board: &mut Board, exception: Exception) -> Option<Outcome> {
         board.reports.push(Event::Crashed {
             cause: exception.cause,
             pc: exception.pc,

@@ -2,14 +2,20 @@
 
 use guru_chip::{Architecture, Chip};
 
-use crate::cpu::riscv::{Misaligned, Options, Riscv};
-use crate::cpu::xtensa::{Config, Core};
-use crate::cpu::{Bus, Cpu, Ran};
+use crate::cpu::riscv::{self, Misaligned, Options, Riscv};
+use crate::cpu::xtensa::{self, Config, Core};
+use crate::cpu::{Bus, Cpu, Fault, Ran};
 
 /// The CPU of a chip: the first core, where there are two.
 pub(crate) enum Processor {
     Riscv(Box<Riscv>),
     Xtensa(Box<Core>),
+}
+
+/// A program as an interrupt found it.
+pub(super) enum Interrupted {
+    Riscv(Box<riscv::Interrupted>),
+    Xtensa(Box<xtensa::Interrupted>),
 }
 
 macro_rules! either {
@@ -72,11 +78,98 @@ impl Processor {
         }
     }
 
+    /// Whether an interrupt is pending that the program lets in.
+    pub fn takes_interrupt(&self) -> bool {
+        match self {
+            Self::Riscv(cpu) => cpu.takes_interrupt(),
+            Self::Xtensa(core) => core.takes_interrupt(),
+        }
+    }
+
     /// Whether a CPU that waits for an interrupt would go on.
     pub fn wakes(&self) -> bool {
         match self {
             Self::Riscv(cpu) => cpu.wakes(),
             Self::Xtensa(core) => core.wakes(),
+        }
+    }
+
+    /// Sets the address at which a RISC-V CPU handles interrupts and exceptions, and lets interrupts
+    /// in. Xtensa cores have their vectors, and [`Self::enter`] lets interrupts in.
+    pub fn set_vector(&mut self, vector: u32) {
+        match self {
+            Self::Riscv(cpu) => cpu.set_vector(vector),
+            Self::Xtensa(_) => {}
+        }
+    }
+
+    /// At a vector: the interrupt that is to be handled, if it is one.
+    pub fn interrupt_taken(&self) -> Option<u32> {
+        match self {
+            Self::Riscv(cpu) => cpu.interrupt_taken(),
+            Self::Xtensa(core) => core.level1().map(u32::from),
+        }
+    }
+
+    /// At a vector: calls a handler with an argument, and lets it return to `link`.
+    pub fn call_handler(&mut self, handler: u32, argument: u32, link: u32) -> Interrupted {
+        match self {
+            Self::Riscv(cpu) => {
+                Interrupted::Riscv(Box::new(cpu.call_handler(handler, argument, link)))
+            }
+            Self::Xtensa(core) => {
+                Interrupted::Xtensa(Box::new(core.call_handler(handler, argument, link)))
+            }
+        }
+    }
+
+    /// Goes on where an interrupt came.
+    pub fn resume(&mut self, before: &Interrupted) {
+        match (self, before) {
+            (Self::Riscv(cpu), Interrupted::Riscv(before)) => cpu.resume(before),
+            (Self::Xtensa(core), Interrupted::Xtensa(before)) => core.resume(before),
+            // Nobody changes the CPU.
+            _ => {}
+        }
+    }
+
+    /// At a vector, because an Xtensa core could not move its stack pointer by itself: does it.
+    /// `false`: it was something else.
+    pub fn finish_movsp<B: Bus>(&mut self, bus: &mut B) -> Result<bool, Fault> {
+        match self {
+            Self::Riscv(_) => Ok(false),
+            Self::Xtensa(core) => core.finish_movsp(bus),
+        }
+    }
+
+    /// Enables or disables interrupts of an Xtensa core, a bit each.
+    pub fn enable_interrupts(&mut self, mask: u32, on: bool) {
+        if let Self::Xtensa(core) = self {
+            core.enable_interrupts(mask, on);
+        }
+    }
+
+    /// The program's stack pointer.
+    pub fn stack(&self) -> u32 {
+        match self {
+            Self::Riscv(cpu) => cpu.register(2),
+            Self::Xtensa(core) => core.register(1),
+        }
+    }
+
+    /// How many arguments of a function are passed in registers; the others are on the stack.
+    pub fn arguments_in_registers(&self) -> u8 {
+        match self {
+            Self::Riscv(_) => 8,
+            Self::Xtensa(_) => 6,
+        }
+    }
+
+    /// At the first instruction of a function: changes one of its arguments in registers.
+    pub fn set_argument(&mut self, number: u8, value: u32) {
+        match self {
+            Self::Riscv(cpu) => cpu.set_register(10 + (number & 7), value),
+            Self::Xtensa(core) => core.set_argument(number, value),
         }
     }
 }

@@ -32,8 +32,10 @@ const RX_OVERFLOW: u32 = 1 << 4;
 const RX_TIMEOUT: u32 = 1 << 8;
 /// The last byte has gone out.
 const TX_DONE: u32 = 1 << 14;
-/// STATUS: both lines are idle.
-const IDLE: u32 = 1 << 31 | 1 << 15;
+/// STATUS: the levels of the lines, which are high when idle. On the ESP8266, the one chip that
+/// shows no state of its transmitter, the first one is low then: Espressif's stub waits for that.
+const TX_HIGH: u32 = 1 << 31;
+const RX_HIGH: u32 = 1 << 15;
 
 /// Bytes that the largest block has.
 const MAX_LEN: usize = 0x100;
@@ -105,6 +107,11 @@ impl Uart {
     /// The frequency that is divided has changed.
     pub fn set_clock(&mut self, clock: u32) {
         self.clock = clock;
+    }
+
+    /// The frequency that is divided, in Hz.
+    pub fn clock(&self) -> u32 {
+        self.clock
     }
 
     /// The divider in the form of its register: 20 bits, and 4 bits of sixteenths above them.
@@ -261,10 +268,13 @@ impl Uart {
     }
 
     fn status(&self, now: u64) -> u32 {
-        let status = (self.waiting(now) as u32) << 16 | self.received.len() as u32 | IDLE;
+        let status = (self.waiting(now) as u32) << 16 | self.received.len() as u32 | RX_HIGH;
         match self.map.tx_state {
-            Some(bits) if bits.addr == STATUS => status | field::set(0, bits, self.state(now)),
-            _ => status,
+            Some(bits) if bits.addr == STATUS => {
+                status | TX_HIGH | field::set(0, bits, self.state(now))
+            }
+            Some(_) => status | TX_HIGH,
+            None => status,
         }
     }
 

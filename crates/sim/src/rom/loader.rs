@@ -161,6 +161,11 @@ impl Loader {
         }
     }
 
+    /// Size of the flash as SPI_SET_PARAMS told it, in bytes.
+    pub fn flash_size(&self) -> u32 {
+        self.flash_size
+    }
+
     /// Whether the ROM knows a command as the eFuses are.
     fn knows(&self, opcode: Opcode, board: &Board) -> bool {
         let code = opcode as u8;

@@ -8,10 +8,6 @@ mod boot;
 mod certificate;
 mod driver;
 mod flash_write;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "programs in RAM do not run yet")
-)]
 mod functions;
 mod inflate;
 mod loader;
@@ -19,5 +15,6 @@ mod receive;
 mod security;
 
 pub(crate) use boot::boot_log;
+pub(crate) use functions::{Caller, Functions, Outcome, Reset, variables};
 pub(crate) use loader::{Act, Answer, Loader};
 pub(crate) use receive::Receiver;

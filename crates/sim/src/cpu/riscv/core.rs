@@ -174,12 +174,18 @@ impl Riscv {
         self.csrs.pending & mask
     }
 
+    /// Whether an interrupt is pending that the program lets in.
+    pub fn takes_interrupt(&self) -> bool {
+        let lets = self.csrs.held(number::MSTATUS) & STATUS_MIE != 0;
+        lets && self.enabled_interrupts() != 0
+    }
+
     /// Takes an interrupt, if one is pending and the program lets it.
     fn interrupt<B: Bus>(&mut self, bus: &mut B) {
-        let lines = self.enabled_interrupts();
-        if lines == 0 || self.csrs.held(number::MSTATUS) & STATUS_MIE == 0 {
+        if !self.takes_interrupt() {
             return;
         }
+        let lines = self.enabled_interrupts();
         // External, software, timer: the manual's order for one mode. The chips' other lines
         // are ordered by their interrupt matrix; see `set_interrupts`.
         let standard = [11, 3, 7].into_iter().find(|line| lines >> line & 1 != 0);

@@ -8,5 +8,7 @@
 mod core;
 mod csr;
 mod decode;
+mod handler;
 
 pub use self::core::{Misaligned, Options, Riscv};
+pub use self::handler::Interrupted;

@@ -72,10 +72,32 @@ impl Core {
 
     /// Takes the highest interrupt that is pending, enabled and not masked.
     pub(super) fn take_interrupt(&mut self) {
+        let Some(highest) = self.next_interrupt() else {
+            return;
+        };
+        if highest == self.config.top_level {
+            // It is taken once an edge, and masks itself by its level's return alone.
+            self.latched &= !self.nmi();
+        }
+        self.waiting = false;
+        if highest == 1 {
+            self.raise(Cause::Level1Interrupt, None);
+        } else {
+            self.raise_level(highest, self.pc);
+        }
+    }
+
+    /// Whether an interrupt is pending that the program lets in.
+    pub fn takes_interrupt(&self) -> bool {
+        self.next_interrupt().is_some()
+    }
+
+    /// The level of the interrupt that is to be taken now.
+    fn next_interrupt(&self) -> Option<u8> {
         let nmi = self.nmi();
         let pending = self.interrupt() & (self.intenable | nmi);
         if pending == 0 {
-            return;
+            return None;
         }
         let mut level = self.ps & ps::INTLEVEL;
         if self.ps & ps::EXCM != 0 {
@@ -87,19 +109,7 @@ impl Core {
             .max()
             .unwrap_or(0);
         let top = highest == self.config.top_level && pending & nmi != 0;
-        if u32::from(highest) <= level && !top {
-            return;
-        }
-        if top {
-            // It is taken once an edge, and masks itself by its level's return alone.
-            self.latched &= !nmi;
-        }
-        self.waiting = false;
-        if highest == 1 {
-            self.raise(Cause::Level1Interrupt, None);
-        } else {
-            self.raise_level(highest, self.pc);
-        }
+        (u32::from(highest) > level || top).then_some(highest)
     }
 
     /// The interrupts that no external line sets.

@@ -17,6 +17,7 @@ mod core;
 mod decode;
 mod execute;
 mod float;
+mod handler;
 mod interrupt;
 mod mac;
 mod shared;
@@ -26,3 +27,4 @@ mod tests;
 
 pub use config::{Config, Interrupts, Misaligned, Vectors};
 pub use core::{Cause, Core, Exception, Run, Stop};
+pub use handler::{Interrupted, window_vectors};

@@ -37,9 +37,11 @@ pub(crate) trait Caller {
     /// The supply fails at this time.
     fn lose_power(&mut self, at: Instant);
     /// Enables or disables interrupts of the CPU, a bit each.
-    fn enable_interrupts(&mut self, mask: u32, on: bool);
+    fn enable_interrupts(&mut self, mask: u32, on: bool) -> Result<(), Fault>;
+    /// Gives one of them a priority, where there are such.
+    fn set_priority(&mut self, interrupt: u32, priority: u32) -> Result<(), Fault>;
     /// Leads a peripheral's interrupt source to one of the CPU's.
-    fn route_interrupt(&mut self, source: u32, interrupt: u32);
+    fn route_interrupt(&mut self, source: u32, interrupt: u32) -> Result<(), Fault>;
     /// Bytes that have come over USB-OTG and have not been read.
     fn usb_received(&mut self) -> usize;
     /// Takes up to `len` of them.

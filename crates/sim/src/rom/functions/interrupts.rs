@@ -18,8 +18,8 @@ pub(super) struct Handlers([Option<(u32, u32)>; 32]);
 
 impl Handlers {
     /// Handler and argument.
-    pub fn get(&self, interrupt: u8) -> Option<(u32, u32)> {
-        self.0.get(usize::from(interrupt)).copied().flatten()
+    pub fn get(&self, interrupt: u32) -> Option<(u32, u32)> {
+        self.0.get(interrupt as usize).copied().flatten()
     }
 }
 
@@ -35,14 +35,14 @@ fn attach(state: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Resul
 /// `void ets_isr_mask(uint32_t interrupts)`
 fn mask(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     let mask = caller.argument(0);
-    caller.enable_interrupts(mask, false);
+    caller.enable_interrupts(mask, false)?;
     nothing()
 }
 
 /// `void ets_isr_unmask(uint32_t interrupts)`
 fn unmask(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     let mask = caller.argument(0);
-    caller.enable_interrupts(mask, true);
+    caller.enable_interrupts(mask, true)?;
     nothing()
 }
 
@@ -50,13 +50,14 @@ fn unmask(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Do
 fn route(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     let (core, source, interrupt) = (caller.argument(0), caller.argument(1), caller.argument(2));
     if core == 0 {
-        caller.route_interrupt(source, interrupt);
+        caller.route_interrupt(source, interrupt)?;
     }
     nothing()
 }
 
-/// `void esprv_intc_int_set_priority(int interrupt, int priority)`: all that is attached here may
-/// come at any time.
-fn priority(_: &mut State, _: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
+/// `void esprv_intc_int_set_priority(int interrupt, int priority)`
+fn priority(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
+    let (interrupt, priority) = (caller.argument(0), caller.argument(1));
+    caller.set_priority(interrupt, priority)?;
     nothing()
 }

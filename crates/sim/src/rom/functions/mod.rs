@@ -19,7 +19,8 @@ mod uart;
 mod usb;
 mod variables;
 
-pub(crate) use call::{Caller, Outcome};
+pub(crate) use call::{Caller, Outcome, Reset};
+pub(crate) use variables::variables;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -74,12 +75,14 @@ enum At {
 }
 
 impl Functions {
-    /// The functions of a chip's ROM; `None` where their addresses are not known.
-    pub fn new(chip: &'static Chip, revision: Revision) -> Option<Self> {
+    /// The functions of a chip's ROM; `None` where their addresses are not known. Beside an `image` of
+    /// the ROM only those are done here that have to do with the vectors, and with ways out.
+    pub fn new(chip: &'static Chip, revision: Revision, image: bool) -> Option<Self> {
         let code = chip.rom_code(revision)?;
         let mut table = HashMap::new();
         for (name, addresses) in code.functions {
-            if let Some(function) = stand_in(name) {
+            let themes = if image { BESIDE_IMAGE } else { ALL };
+            if let Some(function) = stand_in(themes, name) {
                 table.extend(addresses.iter().map(|address| (*address, function)));
             }
         }
@@ -145,7 +148,7 @@ impl Functions {
     }
 
     /// What the program attached to an interrupt: handler and argument.
-    pub fn handler(&self, interrupt: u8) -> Option<(u32, u32)> {
+    pub fn handler(&self, interrupt: u32) -> Option<(u32, u32)> {
         self.state.handlers.get(interrupt)
     }
 
@@ -176,20 +179,24 @@ impl Functions {
     }
 }
 
-fn stand_in(name: &str) -> Option<StandIn> {
-    let themes = [
-        clocks::FUNCTIONS,
-        digests::FUNCTIONS,
-        flash::FUNCTIONS,
-        identity::FUNCTIONS,
-        interrupts::FUNCTIONS,
-        libc::FUNCTIONS,
-        opiflash::FUNCTIONS,
-        resets::FUNCTIONS,
-        uart::FUNCTIONS,
-        usb::FUNCTIONS,
-    ];
-    let mut all = themes.into_iter().flatten();
+type Theme = &'static [(&'static str, StandIn)];
+
+const ALL: &[Theme] = &[
+    clocks::FUNCTIONS,
+    digests::FUNCTIONS,
+    flash::FUNCTIONS,
+    identity::FUNCTIONS,
+    interrupts::FUNCTIONS,
+    libc::FUNCTIONS,
+    opiflash::FUNCTIONS,
+    resets::FUNCTIONS,
+    uart::FUNCTIONS,
+    usb::FUNCTIONS,
+];
+const BESIDE_IMAGE: &[Theme] = &[interrupts::FUNCTIONS, resets::FUNCTIONS];
+
+fn stand_in(themes: &[Theme], name: &str) -> Option<StandIn> {
+    let mut all = themes.iter().copied().flatten();
     all.find(|(known, _)| *known == name)
         .map(|(_, function)| *function)
 }

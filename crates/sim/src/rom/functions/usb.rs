@@ -17,6 +17,7 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("usb_dc_check_poll_for_interrupts", settings),
     ("usb_dc_prepare_persist", settings),
     ("usb_dw_isr_handler", interrupt),
+    ("sip_download_begin", settings),
 ];
 
 /// What the callback is told: bytes have come.
@@ -75,7 +76,8 @@ fn disable_receive(state: &mut State, _: &mut dyn Caller, _: &mut Progress) -> R
     nothing()
 }
 
-/// What has no effect here: a reset over the control lines is the bus's own doing.
+/// What has no effect here: a reset over the control lines is the bus's own doing, and no chip is
+/// reached over SDIO.
 fn settings(_: &mut State, _: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     nothing()
 }
