@@ -54,7 +54,7 @@ impl Board {
         Self {
             chip,
             nor,
-            spi: Spi::new(&chip.spi),
+            spi: Spi::new(chip),
             words,
             ram: ram(chip),
             peripherals: Peripherals::new(chip, usb),
@@ -75,7 +75,7 @@ impl Board {
     /// The chip was reset. After a reset by its pin, or of its supply, nothing is left of memory
     /// and of the always-on registers.
     pub fn reset(&mut self, all: bool) {
-        self.spi = Spi::new(&self.chip.spi);
+        self.spi = Spi::new(self.chip);
         self.watchdog = RtcWatchdog::new(self.chip);
         self.reset_cause = None;
         self.peripherals = Peripherals::new(self.chip, self.usb);

@@ -3,7 +3,7 @@
 //! Sources: technical reference manuals, "SPI memory controller"; ESP-IDF's `spi_mem_reg.h`;
 //! the mask ROM's own use of the registers.
 
-use guru_chip::{SpiController, SpiLengths};
+use guru_chip::{Bits, Chip, SpiController, SpiLengths, SpiRegisters};
 use guru_link::Instant;
 
 use crate::flash::{Nor, Work};
@@ -16,10 +16,22 @@ const USR_MISO: u32 = 1 << 28;
 const USR_MOSI: u32 = 1 << 27;
 /// CTRL: status registers are written two bytes at a time.
 const CTRL_WRSR_2B: u32 = 1 << 22;
-/// A bit on the pins, in nanoseconds: 20 MHz, as the ROM sets it. An assumption for most chips.
-const BIT_NS: u64 = 50;
+/// CTRL: address and data, or data alone, go over two or four lines when reading.
+const CTRL_QIO: u32 = 1 << 24;
+const CTRL_DIO: u32 = 1 << 23;
+const CTRL_QUAD: u32 = 1 << 20;
+const CTRL_DUAL: u32 = 1 << 14;
+/// CTRL: reading begins with dummy cycles.
+const CTRL_FAST: u32 = 1 << 13;
+/// A cycle on the pins, in picoseconds: 20 MHz, as the ROM sets it. An assumption for most chips.
+const CYCLE_PS: u64 = 50_000;
+/// A cycle of what CLOCK divides, in picoseconds: 80 MHz. An assumption for chips without such a PLL.
+const SOURCE_PS: u64 = 12_500;
 /// Commands that read and change nothing: status, identity, contents.
-const READS: [u8; 10] = [0x03, 0x05, 0x0B, 0x0C, 0x13, 0x15, 0x35, 0x3B, 0x5A, 0x9F];
+const READS: [u8; 17] = [
+    0x03, 0x05, 0x0B, 0x0C, 0x13, 0x15, 0x35, 0x3B, 0x3C, 0x5A, 0x6B, 0x6C, 0x9F, 0xBB, 0xBC, 0xEB,
+    0xEC,
+];
 /// Bytes of the 16 data words.
 const DATA: usize = 64;
 
@@ -27,6 +39,7 @@ const DATA: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Spi {
     map: &'static SpiController,
+    more: &'static SpiRegisters,
     addr: u32,
     ctrl: u32,
     usr: u32,
@@ -34,7 +47,13 @@ pub(crate) struct Spi {
     usr2: u32,
     mosi: u32,
     miso: u32,
+    /// What RDSR has read, and WRSR writes.
+    status: u32,
+    /// CLOCK, once it was written.
+    clock: Option<u32>,
     data: [u8; DATA],
+    /// The bits of CMD that the last command was run by.
+    command: u32,
     /// When the last command has passed over the pins, in nanoseconds.
     done_at: u64,
     /// The last command did more than read.
@@ -44,9 +63,10 @@ pub(crate) struct Spi {
 }
 
 impl Spi {
-    pub fn new(map: &'static SpiController) -> Self {
+    pub fn new(chip: &'static Chip) -> Self {
         Self {
-            map,
+            map: &chip.spi,
+            more: &chip.registers.spi,
             addr: 0,
             ctrl: 0,
             // As the ROM leaves them: command and MISO phases, 8-bit command, 24-bit address.
@@ -55,6 +75,9 @@ impl Spi {
             usr2: 7 << 28,
             mosi: 0,
             miso: 0,
+            status: 0,
+            clock: None,
+            command: 0,
             data: [0; DATA],
             done_at: 0,
             acted: false,
@@ -68,9 +91,18 @@ impl Spi {
     }
 
     /// All that can be read back, and whether a command did more than read since this was asked.
-    pub fn snapshot(&mut self) -> ([u32; 7], [u8; DATA], bool) {
+    pub fn snapshot(&mut self) -> ([u32; 9], [u8; DATA], bool) {
+        let clock = self.clock.unwrap_or(0);
         let registers = [
-            self.addr, self.ctrl, self.usr, self.usr1, self.usr2, self.mosi, self.miso,
+            self.addr,
+            self.ctrl,
+            self.usr,
+            self.usr1,
+            self.usr2,
+            self.mosi,
+            self.miso,
+            clock,
+            self.status,
         ];
         (registers, self.data, std::mem::take(&mut self.acted))
     }
@@ -85,13 +117,15 @@ impl Spi {
         Some(match address {
             _ if address == map.cmd => {
                 let busy = now.0.as_nanos() < u128::from(self.done_at);
-                if busy { CMD_USR } else { 0 }
+                if busy { self.command } else { 0 }
             }
             _ if address == map.addr => self.addr,
             _ if address == map.ctrl => self.ctrl,
             _ if address == map.usr => self.usr,
             _ if address == map.usr1 => self.usr1,
             _ if address == map.usr2 => self.usr2,
+            _ if address == map.cmd + self.more.status => self.status,
+            _ if address == map.cmd + self.more.undivided.addr => self.clock.unwrap_or(0),
             _ => match map.lengths {
                 SpiLengths::Registers { mosi, .. } if address == mosi => self.mosi,
                 SpiLengths::Registers { miso, .. } if address == miso => self.miso,
@@ -121,6 +155,8 @@ impl Spi {
             _ if address == map.usr => self.usr = value,
             _ if address == map.usr1 => self.usr1 = value,
             _ if address == map.usr2 => self.usr2 = value,
+            _ if address == map.cmd + self.more.status => self.status = value,
+            _ if address == map.cmd + self.more.undivided.addr => self.clock = Some(value),
             _ => match map.lengths {
                 SpiLengths::Registers { mosi, .. } if address == mosi => self.mosi = value,
                 SpiLengths::Registers { miso, .. } if address == miso => self.miso = value,
@@ -136,6 +172,7 @@ impl Spi {
     }
 
     fn run(&mut self, bits: u32, now: Instant, flash: &mut Nor) -> Option<Work> {
+        self.command = bits;
         if bits & CMD_USR != 0 {
             return self.run_user(now, flash);
         }
@@ -183,7 +220,30 @@ impl Spi {
         let address = |command: u8| [command, high, middle, low];
         match fixed {
             Fixed::Plain(command) => self.exchange(&[command], 0, now, flash),
-            Fixed::Read(command, bytes) => self.exchange(&[command], bytes, now, flash),
+            Fixed::Identity => self.exchange(&[0x9F], 3, now, flash),
+            Fixed::Status => {
+                let kept = self.data[0];
+                let work = self.exchange(&[0x05], 1, now, flash);
+                let status = std::mem::replace(&mut self.data[0], kept);
+                self.status = self.status & !0xFF | u32::from(status);
+                work
+            }
+            Fixed::Read => {
+                // The number of bytes stands above the address where it has no register.
+                let len = match (self.addr >> 24, self.map.lengths) {
+                    (0, _) | (_, SpiLengths::Registers { .. }) => data_bytes(self.miso_bits()),
+                    (len, SpiLengths::InUsr1) => (len as usize).min(DATA),
+                };
+                let command = match self.ctrl {
+                    ctrl if ctrl & CTRL_FAST == 0 => 0x03,
+                    ctrl if ctrl & CTRL_QIO != 0 => 0xEB,
+                    ctrl if ctrl & CTRL_DIO != 0 => 0xBB,
+                    ctrl if ctrl & CTRL_QUAD != 0 => 0x6B,
+                    ctrl if ctrl & CTRL_DUAL != 0 => 0x3B,
+                    _ => 0x0B,
+                };
+                self.exchange(&address(command), len, now, flash)
+            }
             Fixed::Erase(command) => self.exchange(&address(command), 0, now, flash),
             Fixed::Program => {
                 // The number of bytes stands above the address.
@@ -195,9 +255,32 @@ impl Spi {
             Fixed::WriteStatus => {
                 let len = if self.ctrl & CTRL_WRSR_2B != 0 { 2 } else { 1 };
                 let mut sent = vec![0x01];
-                sent.extend_from_slice(&self.data[..len]);
+                sent.extend_from_slice(&self.status.to_le_bytes()[..len]);
                 self.exchange(&sent, 0, now, flash)
             }
+        }
+    }
+
+    /// A cycle on the pins, in picoseconds.
+    fn cycle_ps(&self) -> u64 {
+        let Some(clock) = self.clock else {
+            return CYCLE_PS;
+        };
+        let value = |bits: Bits| u64::from(clock >> bits.lsb) & ((1 << bits.width) - 1);
+        if value(self.more.undivided) != 0 {
+            return SOURCE_PS;
+        }
+        let prescaler = self.more.prescaler.map_or(0, value);
+        SOURCE_PS * (value(self.more.divider) + 1) * (prescaler + 1)
+    }
+
+    /// Lines that data come over.
+    fn lines(&self) -> u64 {
+        match self.ctrl {
+            ctrl if ctrl & CTRL_FAST == 0 => 1,
+            ctrl if ctrl & (CTRL_QIO | CTRL_QUAD) != 0 => 4,
+            ctrl if ctrl & (CTRL_DIO | CTRL_DUAL) != 0 => 2,
+            _ => 1,
         }
     }
 
@@ -209,8 +292,8 @@ impl Spi {
         flash: &mut Nor,
     ) -> Option<Work> {
         self.acted |= !sent.first().is_some_and(|command| READS.contains(command));
-        let bytes = (sent.len() + received) as u64;
-        self.done_at = now.0.as_nanos() as u64 + bytes * 8 * BIT_NS;
+        let cycles = 8 * (sent.len() as u64 + received as u64 / self.lines());
+        self.done_at = now.0.as_nanos() as u64 + cycles * self.cycle_ps() / 1000;
         let answer = &mut self.data[..received];
         if !self.attached {
             // The pins lead nowhere, and MISO is pulled down.
@@ -238,19 +321,22 @@ impl Spi {
 #[derive(Clone, Copy)]
 enum Fixed {
     Plain(u8),
-    Read(u8, usize),
+    Identity,
+    Status,
+    Read,
     Erase(u8),
     Program,
     WriteStatus,
 }
 
 /// Bits of the CMD register that run a command without the USER registers; the same on every
-/// chip from the ESP8266 on. Reading by bit 31 needs a mode of its own and is left out.
-const FIXED: [(u32, Fixed); 11] = [
+/// chip from the ESP8266 on.
+const FIXED: [(u32, Fixed); 12] = [
+    (31, Fixed::Read),
     (30, Fixed::Plain(0x06)),
     (29, Fixed::Plain(0x04)),
-    (28, Fixed::Read(0x9F, 3)),
-    (27, Fixed::Read(0x05, 1)),
+    (28, Fixed::Identity),
+    (27, Fixed::Status),
     (26, Fixed::WriteStatus),
     (25, Fixed::Program),
     (24, Fixed::Erase(0x20)),
@@ -262,4 +348,128 @@ const FIXED: [(u32, Fixed); 11] = [
 
 fn data_bytes(bits: u32) -> usize {
     (bits as usize).div_ceil(8).min(DATA)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::flash::{Flash, Part};
+
+    const READ: u32 = 1 << 31;
+    const WRITE_ENABLE: u32 = 1 << 30;
+    const READ_STATUS: u32 = 1 << 27;
+    const WRITE_STATUS: u32 = 1 << 26;
+    const PROGRAM: u32 = 1 << 25;
+
+    struct Bench {
+        spi: Spi,
+        nor: Nor,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(chip: &'static Chip) -> Self {
+            let part = Part::of_size(0x40_0000).expect("a part");
+            let mut bench = Self {
+                spi: Spi::new(chip),
+                nor: Nor::new(part, Flash::in_memory(0x40_0000)),
+                now: Instant::default(),
+            };
+            bench.spi.attached = true;
+            bench
+        }
+
+        fn write(&mut self, address: u32, value: u32) {
+            let written = self.spi.write(address, value, self.now, &mut self.nor);
+            assert!(written.is_some(), "{address:#x}");
+        }
+
+        fn read(&self, address: u32) -> u32 {
+            self.spi.read(address, self.now).expect("a register")
+        }
+
+        /// Runs a command and waits for controller and flash.
+        fn run(&mut self, command: u32) {
+            let cmd = self.spi.map.cmd;
+            self.write(cmd, command);
+            assert_eq!(self.read(cmd), command, "not over at once");
+            self.now = Instant(Duration::from_nanos(self.spi.done_at));
+            assert_eq!(self.read(cmd), 0);
+            self.now = self.now.max(self.nor.busy_until());
+        }
+    }
+
+    #[test]
+    fn status_goes_through_a_register_of_its_own() {
+        for chip in guru_chip::CHIPS {
+            let mut bench = Bench::new(chip);
+            let status = chip.spi.cmd + chip.registers.spi.status;
+            bench.write(chip.spi.w0, 0x1234_5678);
+            bench.run(WRITE_ENABLE);
+            bench.run(READ_STATUS);
+            assert_eq!(bench.read(status), 2, "{}", chip.id);
+            bench.write(status, 0x1C);
+            bench.run(WRITE_STATUS);
+            bench.run(READ_STATUS);
+            assert_eq!(bench.read(status), 0x1C, "{}", chip.id);
+            assert_eq!(bench.read(chip.spi.w0), 0x1234_5678, "{}", chip.id);
+        }
+    }
+
+    #[test]
+    fn every_read_mode_brings_the_same_bytes_and_more_lines_bring_them_sooner() {
+        for chip in guru_chip::CHIPS {
+            let mut bench = Bench::new(chip);
+            bench.run(WRITE_ENABLE);
+            bench.write(chip.spi.w0, 0x0403_0201);
+            bench.write(chip.spi.addr, 4 << 24 | 0x1000);
+            bench.run(PROGRAM);
+            let mut times = Vec::new();
+            for mode in [
+                0,
+                CTRL_FAST,
+                CTRL_FAST | CTRL_DUAL,
+                CTRL_FAST | CTRL_QUAD,
+                CTRL_FAST | CTRL_QIO,
+            ] {
+                bench.write(chip.spi.ctrl, mode);
+                match chip.spi.lengths {
+                    SpiLengths::Registers { miso, .. } => {
+                        bench.write(chip.spi.addr, 0x1000);
+                        bench.write(miso, 31);
+                    }
+                    SpiLengths::InUsr1 => bench.write(chip.spi.addr, 4 << 24 | 0x1000),
+                }
+                bench.write(chip.spi.w0, 0);
+                let begin = bench.now;
+                bench.run(READ);
+                times.push(bench.now.0 - begin.0);
+                assert_eq!(
+                    bench.read(chip.spi.w0),
+                    0x0403_0201,
+                    "{} {mode:#x}",
+                    chip.id
+                );
+            }
+            assert!(times[3] < times[2] && times[2] < times[1], "{}", chip.id);
+        }
+    }
+
+    #[test]
+    fn the_divider_sets_how_long_a_command_takes() {
+        for chip in guru_chip::CHIPS {
+            let mut bench = Bench::new(chip);
+            let more = &chip.registers.spi;
+            let clock = chip.spi.cmd + more.undivided.addr;
+            bench.write(clock, 1 << more.undivided.lsb);
+            bench.run(WRITE_ENABLE);
+            assert_eq!(bench.now.0, Duration::from_nanos(100), "{}", chip.id);
+            bench.now = Instant::default();
+            bench.write(clock, 3 << more.divider.lsb);
+            bench.run(WRITE_ENABLE);
+            assert_eq!(bench.now.0, Duration::from_nanos(400), "{}", chip.id);
+        }
+    }
 }

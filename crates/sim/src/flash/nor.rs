@@ -219,11 +219,12 @@ impl Nor {
                     *byte = self.sfdp[(at as usize + index) % self.sfdp.len()];
                 }
             }
-            0x03 | 0x0B | 0x3B | 0x6B => {
+            // What follows the address, mode bits and dummy cycles, changes nothing here.
+            0x03 | 0x0B | 0x3B | 0x6B | 0xBB | 0xEB => {
                 let (at, _) = address(rest, self.address_len())?;
                 self.cells.fetch(at, received);
             }
-            0x13 | 0x0C if self.part.four_byte => {
+            0x13 | 0x0C | 0x3C | 0x6C | 0xBC | 0xEC if self.part.four_byte => {
                 let (at, _) = address(rest, 4)?;
                 self.cells.fetch(at, received);
             }
