@@ -15,8 +15,11 @@ extern uint8_t text_start[], text_end[], ram_start[], ram_end[];  // link.ld
 
 int checksum_fits(struct frame frame) {
     uint32_t sum = 0xef;
-    for (size_t i = 24; i < frame.len; i++)
+    for (size_t i = 24; i < frame.len; i++) {
         sum ^= frame.data[i];
+        if (i % 128 == 0)
+            host_poll();
+    }
     return sum == (load32(frame.data + 4) & 0xff);
 }
 
@@ -176,7 +179,7 @@ static void follow(uint8_t op, size_t len, uint32_t a, uint32_t b) {
 
 void command(struct frame frame) {
     static uint8_t negotiated;
-    if (frame.len < 8 || frame.data[0] != 0) {
+    if (!slip_is_request(frame)) {
         slip_release();
         return;
     }

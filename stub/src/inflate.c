@@ -76,6 +76,8 @@ static int build(struct code *code, const uint8_t *lengths, unsigned symbols) {
         code->fast[i] = 0;
     for (unsigned i = 0; i < symbols; i++) {
         unsigned length = lengths[i];
+        if (i % 16 == 0)
+            s.io->breathe();
         if (length == 0)
             continue;
         code->symbol[place[length]++] = i;

@@ -15,6 +15,7 @@ enum inflate_result {
 struct inflate_io {
     int (*next)(void);                              // the next byte, or -1
     int (*take)(const uint8_t *data, size_t len);   // 0 when taken; at most INFLATE_PART bytes a call
+    void (*breathe)(void);                          // called now and then while a code is built
 };
 
 #define INFLATE_WINDOW 32768u

@@ -4,6 +4,7 @@
 #include "host.h"
 #include "md5.h"
 #include "mem.h"
+#include "slip.h"
 
 void read_digest(uint32_t address, uint32_t len, uint8_t digest[16]) {
     struct md5 md5;
@@ -28,9 +29,10 @@ static int take_acks(uint32_t *acked) {
         struct frame frame = slip_frame();
         if (!frame.data)
             return 0;
-        if (frame.len != 4)
+        if (slip_is_request(frame))
             return 1;
-        *acked = load32(frame.data);
+        if (frame.len == 4)
+            *acked = load32(frame.data);
         slip_release();
     }
 }

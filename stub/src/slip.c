@@ -31,15 +31,13 @@ int slip_take(unsigned port, uint8_t byte) {
         return 1;
     unsigned slot = (s.first + s.held) & (s.slots - 1);
     if (byte == END) {
-        // The end of one frame may be the begin of the next: an empty one is neither.
+        // What ends one frame begins the next: noise between two costs neither of them.
         if (s.open && s.len > 0 && !s.spoilt && !s.escaped && s.port == port) {
             s.lens[slot] = s.len;
             s.ports[slot] = port;
             s.held++;
-            s.open = 0;
-        } else {
-            s.open = 1;
         }
+        s.open = 1;
         s.port = port;
         s.len = s.escaped = s.spoilt = 0;
         return slip_is_full();

@@ -18,6 +18,8 @@ void slip_start(int small);
 // Takes one byte that came in on a port. Returns 1 when no slot is free for more.
 int slip_take(unsigned port, uint8_t byte);
 int slip_is_full(void);
+// Whether it has the form of a request: what has not is noise.
+static inline int slip_is_request(struct frame frame) { return frame.len >= 8 && frame.data[0] == 0; }
 // The oldest frame, until slip_release; `data` is NULL when there is none.
 struct frame slip_frame(void);
 void slip_release(void);

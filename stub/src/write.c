@@ -109,7 +109,7 @@ static int next_byte(void) {
         slip_release();
     while (s.input_len == 0) {
         struct frame frame = host_wait();
-        int is_request = frame.len >= 8 && frame.data[0] == 0;
+        int is_request = slip_is_request(frame);
         if (is_request && frame.data[1] != FLASH_DEFL_DATA)
             return -1;
         if (is_request && accept(frame)) {
@@ -119,12 +119,13 @@ static int next_byte(void) {
             slip_release();
         }
     }
-    s.input_len--;
+    if (s.input_len-- % 8 == 0)
+        host_poll();
     return *s.input++;
 }
 
 static void inflate_stream(void) {
-    static const struct inflate_io IO = {next_byte, write};
+    static const struct inflate_io IO = {next_byte, write, host_poll};
     switch (inflate(&IO)) {
     case INFLATE_DONE:
         s.inflated = 1;

@@ -145,11 +145,11 @@ while len(read) < len(text):
 assert read == text
 assert frame() == hashlib.md5(text).digest()
 
-# Eight small blocks in flight, and the digest map.
+# Seven small blocks in flight, and the digest map.
 ask(0xE0, words(0xFFFFFFFF))
 assert answer(0xE0)[0] & 3 == 3
-write(0x10, 0x70000, text, stream, 0x1000, in_flight=8)
-write(0x02, 0x90000, text[:40960], text[:40960], 0x1000, in_flight=8)
+write(0x10, 0x70000, text, stream, 0x1000, in_flight=7)
+write(0x02, 0x90000, text[:40960], text[:40960], 0x1000, in_flight=7)
 ask(0xE1, words(0x90000, 40960))
 count, digests = answer(0xE1)
 assert count == 10
