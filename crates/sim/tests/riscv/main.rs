@@ -308,6 +308,29 @@ fn counters_count_steps_and_can_be_set() {
     assert_eq!(board.cpu.csr(0xB00), Some(4));
 }
 
+/// Numbers from ESP-IDF's headers: `riscv/csr.h`, `csr_clic.h`, `csr_hwlp.h`, `csr_dsp.h`,
+/// `rv_utils.h`, and each chip's `soc/soc.h`.
+#[test]
+fn registers_that_firmware_touches_are_there() {
+    let board = Board::new(Options::default(), &[]);
+    let mut cpu = board.cpu;
+    for number in [
+        0x306, 0x307, 0x320, 0x347, 0x3A0, 0x3AF, 0x3B0, 0x3EF, 0x7A0, 0x7A1, 0x7A5, 0x7C0, 0x7C1,
+        0x7C5, 0x7C6, 0x7CB, 0x7E0, 0x7E1, 0x7F0, 0x7F3, 0x800, 0x801, 0x803, 0x805, 0x806, 0x80A,
+        0xBC0, 0xBCF, 0xBD0, 0xBDF, 0xBE0, 0xBF0, 0xBF2, 0x007, 0x040, 0x047,
+    ] {
+        assert!(cpu.set_csr(number, 0x55), "{number:#x}");
+        assert_eq!(cpu.csr(number), Some(0x55), "{number:#x}");
+    }
+    // Read-only ones, and the privilege level, which is the machine's.
+    for number in [0xF11, 0xF14, 0xFB1, 0xCB1] {
+        assert!(cpu.csr(number).is_some(), "{number:#x}");
+    }
+    assert_eq!((cpu.csr(0x810), cpu.csr(0xC10)), (Some(3), Some(3)));
+    // Floating point, of which there is none.
+    assert_eq!(cpu.csr(0x003), None);
+}
+
 #[test]
 fn store_conditional_needs_its_reservation() {
     let words = [

@@ -23,6 +23,9 @@ pub(super) mod number {
     pub const PCCR_MACHINE: u16 = 0x7E2;
     /// The same as user code may see it.
     pub const PCCR_USER: u16 = 0x802;
+    /// The privilege level (`CSR_PRV_MODE` in ESP-IDF's `riscv/csr.h`), 0xC10 on newer cores.
+    pub const PRV_MODE: u16 = 0x810;
+    pub const PRV_MODE_NEWER: u16 = 0xC10;
 }
 
 /// `mstatus`: interrupts are enabled.
@@ -106,6 +109,8 @@ impl Csrs {
             MINSTRET | 0xC02 => self.instret() as u32,
             MINSTRETH | 0xC82 => (self.instret() >> 32) as u32,
             PCCR_MACHINE | PCCR_USER => (self.steps as u32).wrapping_add(self.counter_offset),
+            // Machine mode is the only one.
+            PRV_MODE | PRV_MODE_NEWER => 3,
             _ if holds(number) => self.held(number),
             _ => return None,
         })
@@ -124,7 +129,7 @@ impl Csrs {
             MSTATUS => self.hold(MSTATUS, value & (STATUS_MIE | STATUS_MPIE) | STATUS_MPP),
             MEPC => self.hold(MEPC, value & !1),
             // Lines, not memory.
-            MISA | MIP => {}
+            MISA | MIP | PRV_MODE => {}
             MCYCLE => {
                 let target = self.cycle() >> 32 << 32 | wide;
                 self.cycle_offset = target.wrapping_sub(self.steps);
@@ -168,8 +173,10 @@ pub(super) const fn counts(number: u16) -> bool {
 /// Whether a register exists of which this model needs nothing but that it holds its value.
 const fn holds(number: u16) -> bool {
     matches!(number,
+        // user interrupts, which nobody takes: ustatus, uie, utvec, utvt, uscratch to uip, uintthresh
+        0x000 | 0x004 | 0x005 | 0x007 | 0x040..=0x044 | 0x047
         // mstatus, mie, mtvec, mcounteren, mtvt, mstatush
-        0x300 | 0x304..=0x307 | 0x310
+        | 0x300 | 0x304..=0x307 | 0x310
         // mcountinhibit, mhpmevent3 to 31
         | 0x320 | 0x323..=0x33F
         // mscratch, mepc, mcause, mtval; the CLIC's mnxti to mscratchcsw, and mclicbase
@@ -188,6 +195,8 @@ const fn holds(number: u16) -> bool {
         | 0xBC0..=0xBFF
         // mvendorid, marchid, mimpid, mhartid, mconfigptr; mintstatus
         | 0xF11..=0xF15 | 0xFB1
+        // uintstatus
+        | 0xCB1
         // custom, read-only
         | 0xFC0..=0xFFF)
 }
