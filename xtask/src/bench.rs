@@ -1,13 +1,16 @@
 //! `cargo xtask bench`: Guru beside the tool that it replaces, on the same virtual chip, and what
 //! came of it in `docs/performance.md`.
 //!
-//! Both programs talk to `guru sim --fast` over TCP through a proxy that records every byte. What
+//! Both programs talk to a virtual chip over TCP through a proxy that records every byte. What
 //! is compared does not depend on how busy this machine is: bytes, round trips, and the time that
 //! one model computes from the recording. Only start-up and host times are measured by a clock.
 
 mod process;
 mod report;
+mod stub;
+mod stub_report;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -106,7 +109,10 @@ struct Side {
 
 /// Everything that was measured.
 struct Measured {
+    /// With the ROM alone.
     rows: Vec<Row>,
+    /// With flasher stubs.
+    stubs: Vec<stub::Row>,
     startup_ours: Startup,
     startup_reference: Startup,
     /// A write of 16 MB by ours.
@@ -129,47 +135,93 @@ const FAULTS: [(usize, &str); 3] = [
 /// Exit code of a command of which three boards failed (docs/exit-codes.md).
 const THREE_FAILED: i32 = 103;
 
-pub fn run_all() -> Result<()> {
-    let python = env::var_os("GURU_ESPTOOL")
-        .filter(|python| !python.is_empty())
-        .ok_or("GURU_ESPTOOL must name a Python that has esptool 5.6.0")?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "guru"])
-        .current_dir(&root)
-        .status()?;
-    if !built.success() {
-        return Err("guru cannot be built".into());
+/// Where things are.
+struct Setup {
+    python: OsString,
+    root: PathBuf,
+    guru: PathBuf,
+    folder: PathBuf,
+}
+
+impl Setup {
+    fn new() -> Result<Self> {
+        let python = env::var_os("GURU_ESPTOOL")
+            .filter(|python| !python.is_empty())
+            .ok_or("GURU_ESPTOOL must name a Python that has esptool 5.6.0")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--release", "--package", "guru"])
+            .current_dir(&root)
+            .status()?;
+        if !built.success() {
+            return Err("guru cannot be built".into());
+        }
+        let target = env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+        let folder = target.join("bench");
+        fs::create_dir_all(&folder)?;
+        Ok(Self {
+            python,
+            guru: fs::canonicalize(target.join("release/guru"))?,
+            folder: fs::canonicalize(folder)?,
+            root,
+        })
     }
-    let guru = fs::canonicalize(root.join("target/release/guru"))?;
-    let folder = root.join("target/bench");
-    fs::create_dir_all(&folder)?;
-    let folder = fs::canonicalize(folder)?;
+
+    fn stubs(&self) -> Result<Vec<stub::Row>> {
+        stub::measure(&stub::Programs {
+            guru: &self.guru,
+            python: &self.python,
+            folder: &self.folder,
+        })
+    }
+}
+
+/// Measures flasher stubs, and prints what came of it.
+pub fn run_stubs() -> Result<()> {
+    let rows = Setup::new()?.stubs()?;
+    for (aim, found, met) in stub_report::aims(&rows) {
+        crate::report(&format!(
+            "{aim}: {found}: {}",
+            if met { "yes" } else { "no" }
+        ));
+    }
+    crate::report(&stub_report::section(&rows));
+    Ok(())
+}
+
+pub fn run_all() -> Result<()> {
+    let setup = Setup::new()?;
+    let Setup {
+        python,
+        root,
+        guru,
+        folder,
+    } = &setup;
 
     let reference = |args: &[&str]| {
-        let mut command = Command::new(&python);
+        let mut command = Command::new(python);
         command.args(["-m", "esptool"]).args(args);
         command
     };
     let ours = |args: &[&str]| {
-        let mut command = Command::new(&guru);
+        let mut command = Command::new(guru);
         command.args(args);
         command
     };
     let on_boards = |args: Vec<String>| {
-        let mut command = Command::new(&guru);
+        let mut command = Command::new(guru);
         command.args(args);
         command
     };
 
     let mut rows = Vec::new();
     for job in &jobs() {
-        let files = Files::make(job, &folder)?;
-        let reference = measure(job, &files, &guru, |port| {
+        let files = Files::make(job, folder)?;
+        let reference = measure(job, &files, guru, |port| {
             reference(&[&["--port", port, "--no-stub"][..], &job.args(true)].concat())
         })?;
-        let ours = measure(job, &files, &guru, |port| {
-            ours(&[&["--port", port][..], &job.args(false)].concat())
+        let ours = measure(job, &files, guru, |port| {
+            ours(&[&["--port", port, "--stub", "none"][..], &job.args(false)].concat())
         })?;
         let bound = match job.kind {
             Kind::Write | Kind::WriteCompressed if inflates(job.chip) => {
@@ -190,19 +242,20 @@ pub fn run_all() -> Result<()> {
         flash: 16 * MB,
         ..Job::new("write 16 MB", "esp32c3", 16 * MB, Kind::Write)
     };
-    let files = Files::make(&job, &folder)?;
-    let simulator = Simulator::start(&guru, &job, &files.flash)?;
+    let files = Files::make(&job, folder)?;
+    let simulator = Simulator::start(guru, &job, &files.flash)?;
     let large = run(
         ours(&["--port", &simulator.port, "write-flash", "0x0", "app.bin"]),
-        &folder,
+        folder,
     )?;
 
     fs::write(folder.join("app.bin"), code(MB / 4, 1))?;
-    let board = run(on_boards(farm(1, &[])), &folder)?;
-    let farm = run_to(THREE_FAILED, on_boards(farm(FARM, &FAULTS)), &folder)?;
+    let board = run(on_boards(farm(1, &[])), folder)?;
+    let farm = run_to(THREE_FAILED, on_boards(farm(FARM, &FAULTS)), folder)?;
 
     let measured = Measured {
         rows,
+        stubs: setup.stubs()?,
         board,
         farm,
         startup_ours: startup(|| ours(&["version"]))?,

@@ -24,6 +24,7 @@ usage: cargo xtask TASK
   stub --test          test the parts of the stub that need no chip, with this machine's compiler
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
+  bench stubs          only what flasher stubs do, and print it
 ";
 
 /// What went wrong, for the person at the keyboard.
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         ["dist"] => dist::run(None),
         ["dist", target] => dist::run(Some(target)),
         ["bench"] => bench::run_all(),
+        ["bench", "stubs"] => bench::run_stubs(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -67,7 +67,7 @@ pub struct SimOptions {
     pub latency: Duration,
     /// `fault=SPEC`, as often as wanted: what goes wrong; see [`crate::fault`].
     pub faults: FaultSpec,
-    /// `fast` or `real`: whether virtual or real time passes.
+    /// `fast`, `real` or `counted`: what time passes.
     pub pace: Option<Pace>,
 }
 
@@ -107,6 +107,9 @@ pub enum Pace {
     Fast,
     /// Everything takes as long as on a board.
     Real,
+    /// Time jumps, and stands still while a client thinks: how long it was there is what the line, the
+    /// chip and its flash took, whatever this computer does.
+    Counted,
 }
 
 /// Why a simulation cannot be started.
@@ -211,7 +214,7 @@ pub enum OptionsError {
 }
 
 /// What [`SimOptions::set`] knows, besides fields.
-const OPTIONS: [&str; 21] = [
+const OPTIONS: [&str; 22] = [
     "flash",
     "flash-size",
     "part",
@@ -233,6 +236,7 @@ const OPTIONS: [&str; 21] = [
     "fault",
     "fast",
     "real",
+    "counted",
 ];
 
 /// Scheme of a simulated chip's address.
@@ -399,6 +403,7 @@ impl SimOptions {
             "fault" => self.faults.merge(value.parse()?),
             "fast" => self.pace = flag("fast")?.then_some(Pace::Fast),
             "real" => self.pace = flag("real")?.then_some(Pace::Real),
+            "counted" => self.pace = flag("counted")?.then_some(Pace::Counted),
             _ => match key.strip_prefix("set.") {
                 Some(field) => self.fields.push((field.to_owned(), value.to_owned())),
                 None => return Err(OptionsError::Key(key.to_owned())),

@@ -9,7 +9,8 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// A clock that follows real time, and waits for the simulation where that cannot.
 pub(crate) struct Pacer {
-    clock: SystemClock,
+    /// `None`: only what is skipped passes.
+    clock: Option<SystemClock>,
     /// Time that was skipped because nobody needs to wait for it.
     skipped: Duration,
     /// Time by which the simulation is late.
@@ -22,7 +23,15 @@ impl Pacer {
     /// A clock that starts at zero now.
     pub fn start() -> Self {
         Self {
-            clock: SystemClock::start(),
+            clock: Some(SystemClock::start()),
+            ..Self::counting()
+        }
+    }
+
+    /// A clock that stands still but for what is skipped.
+    pub fn counting() -> Self {
+        Self {
+            clock: None,
             skipped: Duration::ZERO,
             behind: Duration::ZERO,
             reached: Instant::default(),
@@ -31,7 +40,7 @@ impl Pacer {
 
     /// The present moment of the simulation.
     pub fn now(&self) -> Instant {
-        let ahead = self.clock.now() + self.skipped;
+        let ahead = self.real() + self.skipped;
         Instant(ahead - Instant(self.behind)).max(self.reached)
     }
 
@@ -43,12 +52,18 @@ impl Pacer {
     /// Simulates up to a moment.
     pub fn simulate<T>(&mut self, until: Instant, work: impl FnOnce() -> T) -> T {
         let step = until - self.reached;
-        let begun = self.clock.now();
+        let begun = self.real();
         let result = work();
-        let spent = self.clock.now() - begun;
+        let spent = self.real() - begun;
         self.reached = self.reached.max(until);
         self.behind += spent.saturating_sub(step.min(STEP));
         result
+    }
+
+    fn real(&self) -> Instant {
+        self.clock
+            .as_ref()
+            .map_or(Instant::default(), SystemClock::now)
     }
 }
 

@@ -171,7 +171,7 @@ fn clients_on_tcp_come_one_after_another_to_a_chip_in_its_loader() {
     }
     let disconnects = events
         .iter()
-        .filter(|event| **event == ServeEvent::Disconnected);
+        .filter(|event| matches!(event, ServeEvent::Disconnected { .. }));
     assert_eq!(disconnects.count(), 2);
 }
 
@@ -315,4 +315,29 @@ fn resets_over_rfc2217(url: &str, into_loader: &ResetSequence) -> Vec<bool> {
             _ => None,
         })
         .collect()
+}
+
+/// The same work takes the same time, however long the client thinks.
+#[test]
+fn counted_time_stands_still_while_the_client_thinks() {
+    let took = |pause| {
+        let server = Server::tcp("sim://esp32c3?counted");
+        let mut client = server.connect();
+        client.attach();
+        std::thread::sleep(pause);
+        client.write(0, &noise(0x8000, 2));
+        drop(client);
+        let events = server.stop();
+        let took = events.iter().find_map(|event| match event {
+            ServeEvent::Disconnected { took } => Some(*took),
+            _ => None,
+        });
+        took.expect("the client has gone")
+    };
+    let quick = took(Duration::ZERO);
+    assert_eq!(took(Duration::from_millis(300)), quick);
+    assert!(
+        quick > Duration::from_secs(2),
+        "32 KB at 115200 baud: {quick:?}"
+    );
 }

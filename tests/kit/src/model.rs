@@ -38,8 +38,16 @@ pub struct Work {
     pub program: Duration,
     /// The chip's time for digests.
     pub digest: Duration,
-    /// The part before the first digest or BEGIN.
+    /// Bytes to the chip that carried a program into its RAM.
+    pub upload: u64,
+    /// The part before the first digest, BEGIN or upload.
     pub connect: Connect,
+}
+
+/// What the line alone needs for bytes at this rate.
+pub fn line_time(bytes: u64, baud: u32) -> Duration {
+    let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+    Line::uart(baud, TURN_ROUND).byte.mul_f64(bytes)
 }
 
 /// Traffic before the work.
@@ -63,8 +71,7 @@ impl Work {
     pub fn time(&self, baud: u32) -> Duration {
         let line = Line::uart(baud, TURN_ROUND);
         let trips = self.round_trips + u64::from(baud != 115_200);
-        let bytes = f64::from(u32::try_from(self.bytes()).unwrap_or(u32::MAX));
-        line.byte.mul_f64(bytes)
+        line_time(self.bytes(), baud)
             + line.turn_round * trips as u32
             + self.erase
             + self.program
@@ -106,6 +113,14 @@ pub fn work(recording: &Recording, written: usize) -> Work {
                         Ok(Command::SpiFlashMd5 { length, .. }) => {
                             at_work = true;
                             work.digest += DIGEST_BYTE * length;
+                        }
+                        Ok(
+                            Command::MemBegin { .. }
+                            | Command::MemData { .. }
+                            | Command::MemEnd { .. },
+                        ) => {
+                            at_work = true;
+                            work.upload += encode(&packet).len() as u64;
                         }
                         _ => {}
                     }
@@ -165,6 +180,7 @@ pub fn bound(chip: &str, app: &[u8], address: u32, ours: &Work) -> Result<Work> 
         erase: erasing(&begin),
         program: programming(app.len() as u64),
         digest: DIGEST_BYTE * app.len() as u32,
+        upload: 0,
         connect: ours.connect,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Measured, Row, Side};
+use super::{Kind, Measured, Row, Side, stub_report};
 
 const BAUDS: [u32; 4] = [115_200, 460_800, 921_600, 2_000_000];
 /// How far above the bound a write may be.
@@ -25,13 +25,17 @@ pub fn page(measured: &Measured) -> String {
     let mut page = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench` (with `GURU_ESPTOOL` set; CONTRIBUTING.md); do not edit.\n\n\
-         Guru beside esptool 5.6.0 with `--no-stub`, both on `guru sim --fast` over TCP, through a proxy\n\
-         that records what passes. A command is counted from connecting to its end, all checks\n\
+         Guru beside esptool 5.6.0, both on the same virtual chip over TCP, through a proxy that records what\n\
+         passes; first with the chip's ROM loader alone (`--stub none` and `--no-stub`), then with flasher\n\
+         stubs. A command is counted from connecting to its end, all checks\n\
          included. Contents are written onto others that differ in every sector, and compress to a bit\n\
          more than half. Nothing here was measured on a board.\n\n",
     );
     let _ = writeln!(page, "## Aims\n\n| aim | measured | met |\n|---|---|---|");
-    for (aim, found, met) in aims(measured) {
+    let by_rom = aims(measured)
+        .into_iter()
+        .map(|(aim, found, met)| (aim.to_owned(), found, met));
+    for (aim, found, met) in by_rom.chain(stub_report::aims(&measured.stubs)) {
         let met = if met { "yes" } else { "**no**" };
         let _ = writeln!(page, "| {aim} | {found} | {met} |");
     }
@@ -107,6 +111,7 @@ pub fn page(measured: &Measured) -> String {
             );
         }
     }
+    page.push_str(&stub_report::section(&measured.stubs));
     let _ = writeln!(
         page,
         "\n## This machine\n\nBy its clock, so they depend on it and on what else it does.\n\n\
@@ -216,7 +221,7 @@ fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
             memory.is_some_and(|bytes| bytes < 20_000_000),
         ),
         (
-            "a write within 5 % of the bound",
+            "ROM: a write within 5 % of the bound",
             worst.map_or_else(String::new, |(above, row, baud)| {
                 let percent = 100.0 * above;
                 format!(
@@ -227,7 +232,7 @@ fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
             worst.is_some_and(|(above, ..)| above <= AIM_ABOVE),
         ),
         (
-            "never more bytes or round trips than the reference",
+            "ROM: never more bytes or round trips than the reference",
             if more.is_empty() {
                 "never".to_owned()
             } else {

@@ -164,7 +164,13 @@ fn show(screen: &mut dyn Screen, options: &SimOptions, endpoint: &Endpoint, even
             });
         }
         ServeEvent::Connected { peer } => ("client", format!("{peer} has connected")),
-        ServeEvent::Disconnected => ("no-client", "the client has gone".to_owned()),
+        ServeEvent::Disconnected { took } => (
+            "no-client",
+            format!(
+                "the client has gone, after {:.3} s by the chip's clock",
+                took.as_secs_f64()
+            ),
+        ),
         ServeEvent::Chip(event) => chip_event(event),
     };
     screen.message(&Message::SimulatorEvent { kind, text });

@@ -46,7 +46,10 @@ pub enum ServeEvent {
         peer: String,
     },
     /// The client has gone, or a fault has cut it off.
-    Disconnected,
+    Disconnected {
+        /// How long it was there, by the chip's clock.
+        took: Duration,
+    },
     /// Something happened to the chip.
     Chip(Event),
 }
@@ -68,8 +71,8 @@ pub enum ServeError {
 /// How often a server without a client looks for one.
 const ACCEPT: Duration = Duration::from_millis(5);
 
-/// Serves one client after another until `cancel`, in real time, or as fast as clients ask with
-/// [`Pace::Fast`](crate::Pace::Fast). The flash keeps its contents between clients. Where there
+/// Serves one client after another until `cancel`, in real time or at another
+/// [`Pace`](crate::Pace). The flash keeps its contents between clients. Where there
 /// are no control lines, the chip is in its loader again for each new client, unless the options
 /// say that it boots from flash.
 ///
@@ -117,7 +120,6 @@ fn serve_pty(
             pump.reconnect();
         }
         pump.run(&mut port, events);
-        events(ServeEvent::Disconnected);
         is_new = pump.is_on_bus();
         if options.reenumerate == Some(Reenumerate::Other) {
             // As long as the old one is there, the new one has another name.
@@ -171,7 +173,6 @@ fn serve_tcp<P: Port>(
             pump.reconnect();
         }
         pump.run(&mut port, events);
-        events(ServeEvent::Disconnected);
     }
     Ok(())
 }

@@ -12,12 +12,16 @@ use crate::pace::Pacer;
 const MAX_UNSENT: usize = 4096;
 /// Bytes for the client that are gathered at the most before they are handed over.
 const MAX_GATHERED: usize = 64 * 1024;
+/// How long a client that was sent the end of a packet may think before time goes on without it,
+/// where its own time is not counted.
+const THINKING: Duration = Duration::from_millis(50);
+const DELIMITER: u8 = 0xC0;
 
 /// Carries bytes between a client and the chip, and makes time pass for it.
 pub(super) struct Pump {
     device: Device,
     pacer: Pacer,
-    fast: bool,
+    pace: Pace,
     cancel: Cancel,
 }
 
@@ -25,8 +29,11 @@ impl Pump {
     pub fn new(device: Device, pace: Option<Pace>, cancel: Cancel) -> Self {
         Self {
             device,
-            pacer: Pacer::start(),
-            fast: pace == Some(Pace::Fast),
+            pacer: match pace {
+                Some(Pace::Counted) => Pacer::counting(),
+                _ => Pacer::start(),
+            },
+            pace: pace.unwrap_or(Pace::Real),
             cancel,
         }
     }
@@ -65,15 +72,14 @@ impl Pump {
     /// Serves one client until it is gone, a fault cuts it off, or the server shall end.
     pub fn run<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) {
         let mut inputs = Vec::new();
+        let begin = self.now();
         while !self.cancel.is_cancelled() {
-            if !self.deliver(port, events) || !self.device.is_connected() {
+            let Some(wait) = self.deliver(port, events) else {
+                break;
+            };
+            if !self.device.is_connected() {
                 break;
             }
-            let now = self.now();
-            let wait = match self.device.next_event() {
-                Some(next) => (next.at - now).min(Cancel::POLL),
-                None => Cancel::POLL,
-            };
             if self.device.unsent() > MAX_UNSENT {
                 std::thread::sleep(wait.min(Duration::from_millis(5)));
                 continue;
@@ -86,13 +92,20 @@ impl Pump {
             }
         }
         self.report(events);
+        let took = self.now() - begin;
+        events(ServeEvent::Disconnected { took });
     }
 
-    /// Hands over what the chip has said by now. `false`: the client is gone.
-    fn deliver<P: Port>(&mut self, port: &mut P, events: &mut dyn FnMut(ServeEvent)) -> bool {
+    /// Hands over what the chip has said by now, and tells how long the client may be waited for.
+    /// `None`: it is gone.
+    fn deliver<P: Port>(
+        &mut self,
+        port: &mut P,
+        events: &mut dyn FnMut(ServeEvent),
+    ) -> Option<Duration> {
         let mut output = Vec::new();
         self.poll(&mut output);
-        while self.fast && output.len() < MAX_GATHERED {
+        while self.pace != Pace::Real && output.len() < MAX_GATHERED && !self.is_answered(&output) {
             let Some(next) = self.device.next_event().filter(|next| !next.idle) else {
                 break;
             };
@@ -100,7 +113,23 @@ impl Pump {
             self.poll(&mut output);
         }
         self.report(events);
-        output.is_empty() || port.write(&output).is_ok()
+        if !output.is_empty() {
+            port.write(&output).ok()?;
+        }
+        Some(if self.is_answered(&output) {
+            THINKING
+        } else {
+            let next = self.device.next_event();
+            next.map_or(Cancel::POLL, |next| {
+                (next.at - self.now()).min(Cancel::POLL)
+            })
+        })
+    }
+
+    /// Whether these bytes may be what the client waited for, so that what the chip does next may
+    /// depend on it.
+    fn is_answered(&self, output: &[u8]) -> bool {
+        self.pace == Pace::Counted && output.last() == Some(&DELIMITER)
     }
 
     fn poll(&mut self, output: &mut Vec<u8>) {

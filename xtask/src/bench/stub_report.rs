@@ -1,0 +1,148 @@
+//! The part of `docs/performance.md` about flasher stubs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use guru_plan::{FlashTimes, SECTOR, erases};
+use guru_testkit::model::Work;
+
+use super::stub::{Kind, Row, Session};
+use super::{ADDRESS, MB};
+
+/// How far above its bound something may be.
+const AIM_ABOVE: f64 = 0.05;
+/// Most bytes for a write of what is there already, after connecting.
+const UNCHANGED: u64 = 2048;
+/// Most bytes for one changed sector, after connecting and without the upload.
+const ONE_SECTOR: u64 = 6 * 1024;
+/// Bytes of a flash page.
+const PAGE: usize = 256;
+
+/// The tables.
+pub fn section(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "\n## With flasher stubs\n\n\
+         Guru with its own stub, esptool with its own, and Guru with the ROM alone, on one virtual chip that \
+         executes\nboth stubs. Bytes both ways, uploads included; round trips; and seconds by the chip's own \
+         clock, which stands\nstill while a client thinks: the line, each transfer over USB (1 ms), the CPU's \
+         instructions and the flash.\n\n\
+         | chip | command | baud | bytes | esptool | ROM | round trips | esptool | ROM | seconds | esptool | \
+         ROM |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for row in rows {
+        let [ours, theirs, rom] =
+            [Some(&row.ours), Some(&row.reference), row.rom.as_ref()].map(|session| {
+                let number = |value: fn(&Session) -> u64| {
+                    session.map_or("-".to_owned(), |session| value(session).to_string())
+                };
+                [
+                    number(|session| session.work.bytes()),
+                    number(|session| session.work.round_trips),
+                    session.map_or("-".to_owned(), |one| {
+                        format!("{:.2}", one.took.as_secs_f64())
+                    }),
+                ]
+            });
+        let _ = write!(text, "| {} | {} | {}", row.chip, row.kind.name(), row.baud);
+        for column in 0..3 {
+            let _ = write!(
+                text,
+                " | {} | {} | {}",
+                ours[column], theirs[column], rom[column]
+            );
+        }
+        text.push_str(" |\n");
+    }
+    text
+}
+
+/// What was aimed at with stubs, what was found, and whether that is enough.
+pub fn aims(rows: &[Row]) -> Vec<(String, String, bool)> {
+    let of = |kind: Kind| rows.iter().filter(move |row| row.kind == kind);
+    let most = |bytes: u64, aim: u64| (format!("at most {bytes}"), bytes < aim);
+    let (fresh, fresh_met) = above(of(Kind::Fresh).map(|row| (row, row.line().max(flash_time()))));
+    let (read, read_met) = above(
+        of(Kind::Read)
+            .chain(of(Kind::ReadWhole))
+            .map(|row| (row, row.line())),
+    );
+    let more: Vec<_> = rows
+        .iter()
+        .filter(|row| row.ours.work.bytes() > row.reference.work.bytes())
+        .map(|row| format!("{} on {}", row.kind.name(), row.chip))
+        .collect();
+    let (unchanged, unchanged_met) = most(
+        of(Kind::Unchanged).map(behind_connect).max().unwrap_or(0),
+        UNCHANGED,
+    );
+    let (sector, sector_met) = most(
+        of(Kind::OneSector)
+            .map(|row| behind_connect(row) - row.ours.work.upload)
+            .max()
+            .unwrap_or(0),
+        ONE_SECTOR,
+    );
+    vec![
+        (
+            "stub: a fresh write within 5 % of max(line, flash)".to_owned(),
+            fresh,
+            fresh_met,
+        ),
+        (
+            "stub: never more bytes than esptool with its own, uploads counted".to_owned(),
+            if more.is_empty() {
+                "never".to_owned()
+            } else {
+                more.join(", ")
+            },
+            more.is_empty(),
+        ),
+        (
+            "stub: an unchanged write under 2 KB after connecting".to_owned(),
+            unchanged,
+            unchanged_met,
+        ),
+        (
+            "stub: one sector changed under 6 KB and the upload".to_owned(),
+            sector,
+            sector_met,
+        ),
+        (
+            "stub: a read within 5 % of the line".to_owned(),
+            read,
+            read_met,
+        ),
+    ]
+}
+
+fn behind_connect(row: &Row) -> u64 {
+    let Work { connect, .. } = row.ours.work;
+    row.ours.work.bytes() - connect.out - connect.back
+}
+
+/// The one that is farthest above its bound.
+fn above<'a>(rows: impl Iterator<Item = (&'a Row, Duration)>) -> (String, bool) {
+    let ratio = |(row, bound): &(&Row, Duration)| row.ours.took.as_secs_f64() / bound.as_secs_f64();
+    let worst = rows.max_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+    let Some(worst) = worst else {
+        return ("nothing was measured".to_owned(), false);
+    };
+    let above = ratio(&worst) - 1.0;
+    (
+        format!(
+            "at most {:.1} % above ({} on {} at {})",
+            100.0 * above,
+            worst.0.kind.name(),
+            worst.0.chip,
+            worst.0.baud
+        ),
+        above <= AIM_ABOVE,
+    )
+}
+
+/// What the flash needs for a fresh write: the fewest erases, and each page once.
+fn flash_time() -> Duration {
+    let times = FlashTimes::default();
+    times.erase(erases(ADDRESS / SECTOR * SECTOR, MB as u32))
+        + times.page_program * (MB / PAGE) as u32
+}
