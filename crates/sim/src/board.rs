@@ -360,6 +360,9 @@ impl Board {
             if map.force_download.is_some_and(|bits| bits.addr == address) {
                 activity.changed |= self.force_download != value;
                 self.force_download = value;
+                // Other bits of the register may reset the chip.
+                self.peripherals.write(address, value, at, activity);
+                self.reset_cause = self.peripherals.take_reset().or(self.reset_cause);
                 return (true, None);
             }
         }

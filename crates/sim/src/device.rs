@@ -816,7 +816,11 @@ impl Device {
             Cause::Numbered(number) => {
                 let known = self.chip.registers.causes;
                 let text = known.iter().find(|(known, _)| *known == number);
-                text.map_or(resets.watchdog, |(_, text)| text)
+                let other = match number {
+                    SOFTWARE => resets.software,
+                    _ => resets.watchdog,
+                };
+                text.map_or(other, |(_, text)| text)
             }
             Cause::Cpu => {
                 let rules = self.chip.efuse.certificate.as_ref();

@@ -45,6 +45,13 @@ pub trait Bus {
     #[inline(always)]
     fn at(&mut self, _steps: u64) {}
 
+    /// Whether an access has changed the interrupt lines of the CPU. It then ends its run, so that it
+    /// can be told before the next instruction.
+    #[inline(always)]
+    fn lines_changed(&self) -> bool {
+        false
+    }
+
     /// Reads one byte. Reading a register may have effects.
     fn load8(&mut self, address: u32) -> Result<u8, Fault>;
     /// Reads two bytes.

@@ -6,7 +6,7 @@
 //! Time: one step of the CPU is one cycle of its clock. [`Machine::run`] executes up to a moment and
 //! gives every access to a register its own time. What a program does is a function of what reaches
 //! the chip and when, not of how far it is run at a time: interrupt lines are looked at when the count
-//! of cycles is a multiple of [`SLICE`].
+//! of cycles is a multiple of [`SLICE`], and behind an access to a register that changes them.
 //!
 //! Waiting is leapt over: once a loop has come back to the same state of the CPU, and neither it nor
 //! anything else has changed memory or a register, it does the same until the next event.
@@ -49,7 +49,7 @@ pub(crate) use rtc_watchdog::RtcWatchdog;
 use view::View;
 
 use crate::board::Board;
-use crate::cpu::{Access, AddressSpace, Cpu, Exception, Ran, Stop};
+use crate::cpu::{Access, AddressSpace, Bus, Cpu, Exception, Ran, Stop};
 use crate::event::Event;
 
 /// Steps from one look at the interrupt lines to the next.
@@ -287,8 +287,12 @@ impl Machine {
         let mut view = View::new(board, &self.clock, self.cycles, self.cpu.steps());
         let ran = self.cpu.run(&mut view, budget);
         let mut activity = view.activity;
+        let lines_changed = view.lines_changed();
         activity.changed |= board.ram.changed;
         self.cycles += ran.steps;
+        if lines_changed {
+            self.look_at_lines(board);
+        }
         (ran, activity)
     }
 

@@ -225,6 +225,13 @@ impl Peripherals {
         self.lines
     }
 
+    /// Whether an access that has just been made has changed the lines. A read can only take back
+    /// one that was asserted.
+    pub fn lines_changed(&mut self, now: u64, written: bool) -> bool {
+        let before = self.lines;
+        (written || before != 0) && self.lines(now) != before
+    }
+
     /// Something has reached a block from outside.
     pub fn disturb(&mut self) {
         self.settled_until = None;

@@ -17,6 +17,7 @@ pub(super) struct View<'a> {
     offset: u64,
     steps: u64,
     pub activity: Activity,
+    lines_changed: bool,
 }
 
 impl<'a> View<'a> {
@@ -28,6 +29,7 @@ impl<'a> View<'a> {
             offset: steps.wrapping_sub(cycle),
             steps,
             activity: Activity::default(),
+            lines_changed: false,
         }
     }
 
@@ -54,6 +56,8 @@ impl<'a> View<'a> {
         }
         let now = self.now();
         let value = self.board.load(word, now, &mut self.activity);
+        let at = now.0.as_nanos() as u64;
+        self.lines_changed |= self.board.peripherals.lines_changed(at, false);
         Ok(value >> (8 * (address & 3)))
     }
 
@@ -79,6 +83,8 @@ impl<'a> View<'a> {
             value |= self.board.load(word, now, &mut self.activity) & !lanes;
         }
         self.board.store(word, value, now, &mut self.activity);
+        let at = now.0.as_nanos() as u64;
+        self.lines_changed |= self.board.peripherals.lines_changed(at, true);
         Ok(())
     }
 
@@ -113,6 +119,11 @@ impl Bus for View<'_> {
     #[inline(always)]
     fn at(&mut self, steps: u64) {
         self.steps = steps;
+    }
+
+    #[inline(always)]
+    fn lines_changed(&self) -> bool {
+        self.lines_changed
     }
 
     #[inline]

@@ -536,6 +536,9 @@ impl Riscv {
                 Ok(pc) => {
                     self.csrs.steps += 1;
                     self.pc = pc;
+                    if bus.lines_changed() {
+                        return Stop::Budget;
+                    }
                     continue;
                 }
                 Err(left) => left,

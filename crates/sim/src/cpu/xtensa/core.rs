@@ -354,7 +354,11 @@ impl Core {
     fn stretch<B: Bus>(&mut self, bus: &mut B, pause: u64) -> Option<Stop> {
         while self.instructions < pause && !self.attention {
             match self.step(bus) {
-                Ok(()) => {}
+                Ok(()) => {
+                    if bus.lines_changed() {
+                        return Some(Stop::Budget);
+                    }
+                }
                 Err(Interruption::Trap) => return Some(Stop::Trap),
                 Err(Interruption::General(cause, address)) => {
                     self.instructions += 1;
