@@ -10,7 +10,7 @@ use std::time::Duration;
 use guru_sim::Event;
 use guru_wire::Command;
 use host::Host;
-use programs::{example, hear, start, stub, words};
+use programs::{STUBS, example, hear, start, stub, words};
 
 #[test]
 fn the_examples_say_hello() {
@@ -62,25 +62,7 @@ fn our_stub_greets_and_answers() {
 }
 
 /// Chips with an example.
-const EXAMPLES: &[&str] = &["esp32"];
-
-/// Chips, and which of our stubs they take.
-const STUBS: &[(&str, &str)] = &[
-    ("esp32c3", "esp32c3"),
-    ("esp32", "esp32"),
-    ("esp32c2", "esp32c2"),
-    ("esp32c5", "esp32c5"),
-    ("esp32c6", "esp32c6"),
-    ("esp32c61", "esp32c61"),
-    ("esp32h2", "esp32h2"),
-    ("esp32h21", "esp32h21"),
-    ("esp32h4", "esp32h4"),
-    ("esp32p4", "esp32p4"),
-    ("esp32p4?rev=1.0", "esp32p4-rev1"),
-    ("esp32s2", "esp32s2"),
-    ("esp32s3", "esp32s3"),
-    ("esp32s31", "esp32s31"),
-];
+const EXAMPLES: &[&str] = &["esp32", "esp32c3"];
 
 /// A program that does `code` on the ESP32-C3, and what the simulator says of it.
 fn events_of(code: &[u32]) -> Vec<Event> {

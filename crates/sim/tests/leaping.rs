@@ -11,7 +11,7 @@ use std::time::Duration;
 use guru_link::{Link, block_on};
 use guru_wire::{Begin, Command, slip};
 use host::Host;
-use programs::{start, stub, words};
+use programs::{STUBS, start, stub, words};
 
 /// Moments in steps of 50 us, and the bytes that came then.
 type Heard = Vec<(u64, Vec<u8>)>;
@@ -90,6 +90,13 @@ fn a_session_with_a_stub_is_the_same_with_leaps_and_without() {
         let without = session(url, blob, false);
         assert_eq!(with.0, without.0, "{url}");
         assert_eq!(with.1, without.1, "{url}: steps");
+    }
+}
+
+#[test]
+fn our_stub_writes_and_reads_on_every_chip() {
+    for (chip, blob) in STUBS {
+        session(&format!("sim://{chip}"), blob, true);
     }
 }
 

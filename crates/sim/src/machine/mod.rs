@@ -74,6 +74,8 @@ pub(crate) struct Machine {
     /// When a function of the ROM goes on that waits.
     alarm: Option<u64>,
     chip: &'static Chip,
+    /// The exception whose handler is what runs next.
+    raised: Option<Exception>,
     /// Steps in a row that changed nothing.
     quiet: u64,
     /// So many of these are wanted before the next attempt to find a loop.
@@ -129,6 +131,7 @@ impl Machine {
             rom,
             alarm: None,
             chip,
+            raised: None,
             quiet: 0,
             wanted: QUIET,
             waiting: None,
@@ -260,6 +263,9 @@ impl Machine {
         }
         let steady = self.cpu.unsteady();
         let (ran, activity) = self.execute(board, budget);
+        if ran.steps > 0 {
+            self.raised = None;
+        }
         let changed = activity.changed || activity.moves || self.cpu.unsteady() != steady;
         self.quiet = if changed { 0 } else { self.quiet + ran.steps };
         match ran.stop {
@@ -272,6 +278,7 @@ impl Machine {
             Stop::Breakpoint => self.call(board),
             Stop::Exception(exception) => {
                 self.quiet = 0;
+                self.raised = Some(exception);
                 if board.ram.executes(self.cpu.pc()) {
                     None
                 } else {
@@ -364,7 +371,12 @@ impl Machine {
                 };
                 return self.stop(board, exception);
             }
-            Answer::Unknown => return self.unknown_function(board, pc),
+            Answer::Unknown => {
+                return match self.raised.take() {
+                    Some(exception) => self.stop(board, exception),
+                    None => self.unknown_function(board, pc),
+                };
+            }
         }
         None
     }

@@ -17,6 +17,25 @@ use super::host::Host;
 /// Segments of a program: address and contents.
 pub type Segments = Vec<(u32, Vec<u8>)>;
 
+/// Chips, and which of our stubs they take.
+pub const STUBS: &[(&str, &str)] = &[
+    ("esp32c3", "esp32c3"),
+    ("esp32", "esp32"),
+    ("esp32c2", "esp32c2"),
+    ("esp32c5", "esp32c5"),
+    ("esp32c6", "esp32c6"),
+    ("esp32c61", "esp32c61"),
+    ("esp32h2", "esp32h2"),
+    ("esp32h21", "esp32h21"),
+    ("esp32h4", "esp32h4"),
+    ("esp32p4", "esp32p4"),
+    ("esp32p4?rev=1.0", "esp32p4-rev1"),
+    ("esp32s2", "esp32s2"),
+    ("esp32s3", "esp32s3"),
+    ("esp32s31", "esp32s31"),
+    ("esp8266", "esp8266"),
+];
+
 /// Puts a program into RAM and starts it.
 pub fn start(host: &mut Host, segments: &Segments, entry: u32) {
     for (address, bytes) in segments {
