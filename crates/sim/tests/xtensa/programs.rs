@@ -49,6 +49,9 @@ const WINDOWSTART: u32 = 73;
 const SCOMPARE1: u32 = 12;
 const ATOMCTL: u32 = 99;
 const CPENABLE: u32 = 224;
+const INTSET: u32 = 226;
+const INTCLEAR: u32 = 227;
+const INTENABLE: u32 = 228;
 const PS: u32 = 230;
 const VECBASE: u32 = 231;
 const EXCCAUSE: u32 = 232;
@@ -58,6 +61,9 @@ const MISC: u32 = 244;
 const FCR: u32 = 232;
 const FSR: u32 = 233;
 const THREADPTR: u32 = 231;
+
+/// Interrupts that software sets: number 7 of level 1, and 11 of this one where there are windows.
+const MEDIUM: u32 = 3;
 
 const PS_WOE: u32 = 1 << 18;
 const PS_UM: u32 = 1 << 5;
@@ -285,8 +291,15 @@ impl Generator<'_> {
         self.handler(1);
         let debug = self.image.at;
         self.handler(config.debug_level.into());
+        // The level of the other interrupt that software sets.
+        let medium = self.image.at;
+        if config.windowed {
+            self.handler(MEDIUM);
+        }
         let rest = self.image.at;
         if config.windowed {
+            let offset = config.vectors.level[MEDIUM as usize - 2];
+            self.image.jump_at(base + offset, medium);
             self.window_vectors();
         }
         let vectors = config.vectors;
@@ -336,7 +349,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Appends what it sees to the log and continues after the instruction.
+    /// Appends what it sees to the log, and continues after the instruction; an interrupt it takes
+    /// back.
     fn handler(&mut self, level: u32) {
         let (epc, excsave) = (EPC + level, EXCSAVE + level);
         let image = &mut self.image;
@@ -362,11 +376,31 @@ impl Generator<'_> {
             s32i(3, 2, 8),
             rsr(3, PS),
             s32i(3, 2, 12),
-            rri8(0, 4, 3, 0), // l8ui a3, a4, 0
-            addi(4, 4, 2),
-            bri8(0xe, 3, 3, 2), // bbsi a3, 3, over the next
-            addi(4, 4, 1),
-            wsr(4, epc),
+        ]);
+        if level == MEDIUM {
+            // slli a3, a3, 11
+            image.emit_all(&[movi(3, 1), rrr(1, 1, 3, 3, 5), wsr(3, INTCLEAR)]);
+        } else {
+            image.emit(rsr(3, EXCCAUSE));
+            // beqi a3, 4: an interrupt, if this is the handler of level 1.
+            let interrupt = if level == 1 {
+                17 << 16 | 4 << 12 | 3 << 8 | 0x26
+            } else {
+                NOP_N
+            };
+            image.emit(interrupt);
+            image.emit_all(&[
+                rri8(0, 4, 3, 0), // l8ui a3, a4, 0
+                addi(4, 4, 2),
+                bri8(0xe, 3, 3, 2), // bbsi a3, 3, over the next
+                addi(4, 4, 1),
+                wsr(4, epc),
+            ]);
+            let over = image.jump();
+            image.emit_all(&[movi(3, 0x80), wsr(3, INTCLEAR)]);
+            image.land(over);
+        }
+        image.emit_all(&[
             l32i(2, 0, 0),
             l32i(3, 0, 4),
             l32i(4, 0, 8),
@@ -404,8 +438,12 @@ impl Generator<'_> {
                 self.image.emit(rrr(0xf, 0xa, number, 2, 5));
             }
         }
-        self.image
-            .emit_all(&[movi(2, 0), wsr(2, EXCCAUSE), wsr(2, EXCVADDR)]);
+        self.image.emit_all(&[
+            movi(2, 0),
+            wsr(2, EXCCAUSE),
+            wsr(2, EXCVADDR),
+            wsr(2, INTENABLE),
+        ]);
         let user = if self.random.below(2) == 0 { PS_UM } else { 0 };
         let windows = if config.windowed { PS_WOE } else { 0 };
         self.image.l32r(2, user | windows);
@@ -575,7 +613,8 @@ impl Generator<'_> {
             self.random.source(),
         );
         let any = self.random.next();
-        match self.random.below(30) {
+        match self.random.below(31) {
+            30 => self.interrupt(r),
             0..=2 => {
                 let op2 = self.random.one_of(&[1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15]);
                 self.image.emit(rrr(op2, 0, r, s, t));
@@ -821,7 +860,13 @@ impl Generator<'_> {
             7 => rrr(15, 10, f, g, [0, 1, 6][h as usize % 3]),
             8 if h & 1 == 0 => rrr(15, 10, r, g, 4),
             8 => rrr(15, 10, f, s, 5),
-            9..=10 => rrr(1 + h % 7, 11, f, g, any >> 12 & 15),
+            9..=10 => {
+                // QEMU's loses what was done to another boolean register just before, unless it
+                // translates the two by themselves.
+                let jump = self.image.jump();
+                self.image.land(jump);
+                rrr(1 + h % 7, 11, f, g, any >> 12 & 15)
+            }
             11 => rrr(8 + h % 6, 11, f, g, any >> 12 & 15),
             // Steps of division and square root that stand for the whole.
             12 if h & 3 == 0 => rrr(15, 10, f, g & 3, 3),
@@ -866,6 +911,24 @@ impl Generator<'_> {
             },
         };
         self.image.emit(word);
+    }
+
+    /// Sets or allows interrupts. RSIL, which comes up elsewhere, masks them.
+    fn interrupt(&mut self, r: u32) {
+        let number = self
+            .random
+            .one_of(&[INTSET, INTENABLE, INTENABLE, INTCLEAR]);
+        if self.config.windowed && self.random.below(2) == 0 {
+            // Both, or the one of the higher level.
+            let bits = self.random.one_of(&[1, 0x11]);
+            self.image.emit_all(&[movi(r, bits), rrr(1, 1, r, r, 5)]);
+            if bits == 0x11 {
+                self.image.emit(rrr(4, 1, r, 4, r));
+            }
+        } else {
+            self.image.emit(movi(r, 0x80));
+        }
+        self.image.emit(wsr(r, number));
     }
 
     fn window(&mut self, r: u32, s: u32, any: u32) {

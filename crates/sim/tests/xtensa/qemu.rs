@@ -5,13 +5,25 @@ use std::ffi::OsStr;
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use guru_sim::cpu::xtensa::{Config, Core, Misaligned};
+use guru_sim::cpu::xtensa::{Config, Core, Interrupts, Misaligned};
 use guru_sim::cpu::{Access, AddressSpace, Cpu, Fault, Registers, Stop, Width};
 
 use super::programs::{self, Program, Target, result_len};
 
 /// More than any of the programs runs.
 const BUDGET: u64 = 300_000_000;
+
+/// Interrupts of both cores with windows.
+const INTERRUPTS: Interrupts = Interrupts {
+    level: [
+        1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 3, 3, 4, 5, 7, 1, 1, 1, 1, 1, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0,
+    ],
+    software: 0x880,
+    edge: 0x003f_8000,
+    timers: &[6, 10, 13],
+    nmi: Some(14),
+};
 
 pub const DC232B: Target = Target {
     name: "dc232b",
@@ -24,6 +36,7 @@ pub const DC232B: Target = Target {
         mul32_high: false,
         misc: 2,
         misaligned: Misaligned::Raises,
+        interrupts: INTERRUPTS,
         ..Config::ESP32
     },
 };
@@ -38,6 +51,7 @@ pub const DE233_FPU: Target = Target {
         salt: true,
         misc: 2,
         misaligned: Misaligned::Raises,
+        interrupts: INTERRUPTS,
         ..Config::ESP32
     },
 };
