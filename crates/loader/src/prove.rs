@@ -24,6 +24,15 @@ impl<L: Link> Session<L> {
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
+        let mut verify = verify;
+        if verify == Verify::Rom && !target.encrypt {
+            if self.stub_runs() {
+                self.leave_stub(observer).await?;
+            }
+            if !self.has_digest() {
+                verify = Verify::ReadBack;
+            }
+        }
         let reason = if verify == Verify::Never {
             Some(Unverified::NotAsked)
         } else if target.encrypt {
@@ -44,9 +53,6 @@ impl<L: Link> Session<L> {
         if let Some(reason) = reason {
             observer.event(Event::Notice(Notice::NotVerified { reason }));
             return Ok(false);
-        }
-        if verify == Verify::Rom && self.stub_runs() {
-            self.leave_stub(observer).await?;
         }
         let (name, address, length) = (target.name.clone(), target.address, target.length);
         observer.event(Event::Verifying {

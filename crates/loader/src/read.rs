@@ -225,7 +225,7 @@ impl<L: Link> Session<L> {
     }
 
     /// Has a stub read, if that is faster for so many bytes.
-    async fn engage_stub_to_read(
+    pub(crate) async fn engage_stub_to_read(
         &mut self,
         length: u32,
         observer: &mut dyn Observer,

@@ -21,6 +21,9 @@ use crate::{Error, Event, NoStub, Notice, Observer, Session, UsbMode};
 /// Largest answer of a stub: a packet of READ_FLASH, with room for its frame's damage.
 const MAX_ANSWER: usize = 4096 + 64;
 
+/// How often a stub is put up until it is given up.
+const ATTEMPTS: u32 = 2;
+
 /// What a session knows of its stub.
 #[derive(Debug, Default)]
 pub(crate) struct StubState {
@@ -98,28 +101,34 @@ impl<L: Link> Session<L> {
             return Ok(false);
         }
         self.end_register_read().await?;
+        let mut attempts = 0;
         let started = self
             .insist(observer, async |session, observer| {
+                attempts += 1;
                 match session.start_stub(observer).await {
                     Ok(()) => Ok(Ok(())),
                     Err(Failed::Stub(reason)) => Ok(Err(reason)),
+                    // Once may be the line.
+                    Err(Failed::Session(
+                        Error::NoAnswer { .. } | Error::Refused { .. } | Error::LineTooBad { .. },
+                    )) if attempts >= ATTEMPTS => Ok(Err(match session.stub_runs() {
+                        true => NoStub::Silent,
+                        false => NoStub::NotUploaded,
+                    })),
                     Err(Failed::Session(error)) => Err(error),
                 }
             })
-            .await;
-        let reason = match started {
-            Ok(Ok(())) => {
+            .await?;
+        match started {
+            Ok(()) => {
                 self.stub.wanted = true;
-                return Ok(true);
+                Ok(true)
             }
-            Ok(Err(reason)) => reason,
-            Err(Error::NoAnswer { .. } | Error::Refused { .. } | Error::LineTooBad { .. }) => {
-                NoStub::NotUploaded
+            Err(reason) => {
+                self.give_up_stub(reason, observer).await?;
+                Ok(false)
             }
-            Err(error) => return Err(error),
-        };
-        self.give_up_stub(reason, observer).await?;
-        Ok(false)
+        }
     }
 
     /// Puts the stub up again after a reset, if it ran before.

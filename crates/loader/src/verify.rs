@@ -65,6 +65,15 @@ impl<L: Link> Session<L> {
                 });
             }
         }
+        if !self.has_digest() {
+            let all: u64 = request
+                .files
+                .iter()
+                .map(|file| u64::from(file.contents.len()))
+                .sum();
+            self.engage_stub_to_read(all.min(u64::from(u32::MAX)) as u32, observer)
+                .await?;
+        }
         let mut failed = 0;
         for file in &request.files {
             let step = async |session: &mut Self, observer: &mut dyn Observer| {
