@@ -44,8 +44,7 @@ impl<L: Link> Session<L> {
             self.write_reg(address, value).await?;
         }
         if stub.kind == Kind::Guru {
-            self.ask_for(capability::DIGEST_MAP | capability::ADDRESS_32BIT)
-                .await?;
+            self.ask_for_all().await?;
         }
         self.retell_size().await?;
         if let Some(reason) = self.stub_reads_wrong(&sample).await? {
@@ -145,7 +144,8 @@ impl<L: Link> Session<L> {
     }
 
     /// Agrees with a stub of ours on what goes beyond the base protocol.
-    pub(super) async fn ask_for(&mut self, wanted: u32) -> Result<(), Error> {
+    async fn ask_for_all(&mut self) -> Result<(), Error> {
+        let wanted = capability::DIGEST_MAP | capability::SMALL_SLOTS | capability::ADDRESS_32BIT;
         let timeout = self.channel.timeouts.command;
         let answer = self
             .channel

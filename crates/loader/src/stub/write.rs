@@ -14,10 +14,10 @@ use crate::progress::Meter;
 use crate::stream::{Broken, Inflated, Sending};
 use crate::{Error, Event, Observer, Session};
 
-/// Largest block, in bytes: the stub has two slots of that size.
+/// Block of the base protocol, in bytes: of two slots one is being written.
 const LARGE: u32 = 0x4000;
 
-/// Block on a line that has shown faults, in bytes: of eight slots.
+/// Block where a stub grants eight slots, in bytes.
 const SMALL: u32 = 0x1000;
 
 /// How often one block is sent until the stream is given up.
@@ -54,7 +54,7 @@ impl<L: Link> Session<L> {
             let error = Error::NotPossible("no stub runs".to_owned());
             return Err(error.into());
         };
-        let flow = self.flow(running).await?;
+        let flow = self.flow(running);
         let raw = match sending.packed {
             Some(_) => Vec::new(),
             None => {
@@ -201,31 +201,20 @@ impl<L: Link> Session<L> {
         Ok(at)
     }
 
-    /// Large blocks where the line is clean: fewer bytes around them. Small ones where it is not: less
-    /// goes again.
-    async fn flow(&mut self, running: Running) -> Result<Flow, Error> {
-        let clean = self.channel.faults() == 0;
-        if running.kind == Kind::Official {
-            return Ok(Flow {
+    fn flow(&self, running: Running) -> Flow {
+        if !running.grants(capability::SMALL_SLOTS) {
+            return Flow {
                 block: LARGE,
                 window: 1,
-                numbered: false,
-            });
+                numbered: running.kind == Kind::Guru,
+            };
         }
-        if clean == running.grants(capability::SMALL_SLOTS) {
-            let wanted = capability::DIGEST_MAP | capability::ADDRESS_32BIT;
-            let slots = if clean { 0 } else { capability::SMALL_SLOTS };
-            self.ask_for(wanted | slots).await?;
-        }
-        let small = self
-            .stub
-            .running
-            .is_some_and(|running| running.grants(capability::SMALL_SLOTS));
-        Ok(Flow {
-            block: if small { SMALL } else { LARGE },
-            window: if small { 3 } else { 2 },
+        Flow {
+            block: SMALL,
+            // Of eight slots one holds the block that is written, and one stays free.
+            window: if self.channel.faults() == 0 { 6 } else { 3 },
             numbered: true,
-        })
+        }
     }
 
     /// How long the stub may take to erase and write so many bytes.
