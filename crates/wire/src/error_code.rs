@@ -72,6 +72,11 @@ impl ErrorCode {
         code: 0x12,
     };
 
+    /// A stub got a packet that is not as long as it says.
+    pub const STUB_LENGTH: Self = Self {
+        failed: 0xC0,
+        code: 0,
+    };
     /// A stub got a block whose checksum does not fit; the same block is still due.
     pub const STUB_CHECKSUM: Self = Self {
         failed: 0xC1,

@@ -20,6 +20,13 @@ const LARGE: u32 = 0x4000;
 /// Block where a stub grants eight slots, in bytes.
 const SMALL: u32 = 0x1000;
 
+/// What a stub says of a block that did not arrive as it was sent.
+const DAMAGED: [ErrorCode; 3] = [
+    ErrorCode::STUB_LENGTH,
+    ErrorCode::STUB_CHECKSUM,
+    ErrorCode::STUB_BLOCK,
+];
+
 /// How often one block is sent until the stream is given up.
 const ATTEMPTS: u32 = 8;
 
@@ -174,7 +181,7 @@ impl<L: Link> Session<L> {
                 Fault::Silence | Fault::Damaged => true,
                 Fault::Refused(code) => {
                     self.channel.count_fault();
-                    code == ErrorCode::STUB_CHECKSUM || code == ErrorCode::STUB_BLOCK
+                    DAMAGED.contains(&code)
                 }
                 Fault::Link(_) => false,
             };

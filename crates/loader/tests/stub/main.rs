@@ -6,6 +6,7 @@
     reason = "a test bench: what cannot be set up fails the test"
 )]
 
+mod executed;
 mod fake;
 
 use std::sync::Arc;
