@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use guru_link::Link;
-use guru_plan::{SECTOR, sector_ceil};
+use guru_plan::{SECTOR, sector_floor};
 use guru_wire::{Command, Opcode};
 use md5::{Digest, Md5};
 
@@ -46,7 +46,7 @@ impl<L: Link> Session<L> {
 
     async fn differing(&mut self, placed: Placed<'_>) -> Result<Option<Vec<Range<u32>>>, Error> {
         let whole = placed.range();
-        let end = sector_ceil(u64::from(whole.end)).min(u64::from(u32::MAX)) as u32;
+        let end = sector_floor(whole.end);
         let sectors = (end - whole.start) / SECTOR;
         if sectors > FEW {
             let mut all_differ = true;
@@ -65,8 +65,7 @@ impl<L: Link> Session<L> {
             let part = start..end.min(start.saturating_add(AT_ONCE * SECTOR));
             start = part.end;
             // Changes lie together: where there was none, one digest of all says that most often.
-            let contents = part.start..part.end.min(whole.end);
-            if !differed && self.holds(placed, &contents).await? {
+            if !differed && self.holds(placed, &part).await? {
                 continue;
             }
             let before = differing.last().map(|last| last.end);
@@ -75,13 +74,14 @@ impl<L: Link> Session<L> {
                 if found == expected(placed, at)? {
                     continue;
                 }
-                let sector = at..whole.end.min(at + SECTOR);
-                match differing.last_mut() {
-                    Some(last) if last.end == at => last.end = sector.end,
-                    _ => differing.push(sector),
-                }
+                join(&mut differing, at..at + SECTOR);
             }
             differed = differing.last().map(|last| last.end) != before;
+        }
+        // What lies behind the contents in their last sector is nobody's.
+        let tail = end..whole.end;
+        if !tail.is_empty() && !self.holds(placed, &tail).await? {
+            join(&mut differing, tail);
         }
         Ok(Some(differing))
     }
@@ -104,7 +104,15 @@ impl<L: Link> Session<L> {
     }
 }
 
-/// What the map says of a sector that holds the contents; behind their end it is erased.
+/// Adds a range behind the others.
+fn join(ranges: &mut Vec<Range<u32>>, range: Range<u32>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+/// What the map says of a sector that holds the contents.
 fn expected(placed: Placed<'_>, at: u32) -> Result<Short, Error> {
     let sector = sector_at(placed.contents, at - placed.start)?;
     let digest = Md5::digest(sector);

@@ -81,9 +81,9 @@ fn every_chips_stub_reads() {
 }
 
 #[test]
-fn every_chips_stub_erases() {
-    for chip in chips() {
-        let (mut session, before) = connect(chip.id);
+fn sectors_are_erased_by_the_stub() {
+    for chip in ["esp32c3", "esp32", "esp8266"] {
+        let (mut session, before) = connect(chip);
         let region = EraseRegion {
             address: 0x3000,
             length: ReadLength::Bytes(1 << 20),
@@ -92,7 +92,7 @@ fn every_chips_stub_erases() {
         let mut observer = |event| events.push(event);
         let options = FlashOptions::default();
         block_on(session.erase_region(&options, region, false, &mut observer)).unwrap();
-        assert!(ran(&events), "{}: {events:?}", chip.id);
+        assert!(ran(&events), "{}: {events:?}", chip);
         let found = session.link().flash().read(0..4 << 20);
         let (start, end) = (0x3000, 0x3000 + (1 << 20));
         assert!(found[start..end].iter().all(|byte| *byte == 0xFF));
