@@ -79,7 +79,7 @@ pub struct Globals {
     pub after: AfterArg,
 
     /// Flasher stub, a program in the chip's RAM that does the work where that pays
-    #[arg(long, global = true, value_name = "WHICH", default_value = "none")]
+    #[arg(long, global = true, value_name = "WHICH", default_value = "guru")]
     pub stub: StubChoice,
 
     /// Folder of flasher stubs, in place of those that are built in or found

@@ -61,7 +61,7 @@ pub static SETTINGS: [Setting; 29] = [
     option("after", "ESPTOOL_AFTER", Value("hard-reset")),
     Setting {
         variable: None,
-        ..option("stub", "", Value("none"))
+        ..option("stub", "", Value("guru"))
     },
     Setting {
         variable: None,
