@@ -10,6 +10,7 @@ use guru_plan::{Form, SECTOR, Span, Stream, StreamRules, check_overlaps, sector_
 
 use crate::compress::{Boards, Compressor, Packed, Work, compress};
 use crate::digest::Placed;
+use crate::stub::SMALL_WRITE;
 use crate::{Compress, Error, FilePart, FlashSizeOption, Lacking, WriteRequest};
 
 /// A write that is being prepared while the port opens and the chip resets: its data are being
@@ -287,14 +288,21 @@ impl Prepared {
         boards: Boards,
     ) -> Result<Self, Error> {
         let compress = request.compress == Compress::Auto;
-        let mut rules = StreamRules::new(chip, compress);
-        if request.by_stub && compress {
-            rules.inflate = Some(InflateRule::Exact);
-        }
+        let by_rom = StreamRules::new(chip, compress);
+        let by_stub = StreamRules {
+            inflate: compress.then_some(InflateRule::Exact),
+            ..by_rom
+        };
         let mut work = Vec::new();
         let mut targets = Vec::new();
         for file in &request.files {
-            let target = Target::new(chip, file, parameters, &rules, &mut work)?;
+            let large = u64::from(file.contents.len()) >= SMALL_WRITE || !chip.rom.md5;
+            let rules = if request.by_stub && large {
+                &by_stub
+            } else {
+                &by_rom
+            };
+            let target = Target::new(chip, file, parameters, rules, &mut work)?;
             targets.push(target);
         }
         Ok(Self {

@@ -10,6 +10,8 @@ mod upload;
 mod worth;
 mod write;
 
+pub(crate) use worth::SMALL_WRITE;
+
 use std::sync::Arc;
 
 use guru_link::Link;

@@ -19,9 +19,9 @@ use crate::ui::Report;
 ///     guru write-flash 0x0 bootloader.bin 0x8000 partitions.bin 0x10000 app.bin
 ///
 /// What the flash holds already is found by digest and left alone. The rest is erased in whole
-/// sectors of 4096 bytes, written, compressed where the chip can, and verified by digest. An
-/// ESP8266's loader has no digest: there the result is verified only with --verify, which reads
-/// everything back on any chip.
+/// sectors of 4096 bytes, written, compressed where the chip can, and verified by digest. A flasher
+/// stub does that where it pays; without one (--no-stub) an ESP8266 has no digest, and the result is
+/// verified only with --verify, which reads everything back on any chip.
 ///
 /// Before anything is erased it is checked that the files fit into the flash, do not overlap, and
 /// that an image at the bootloader's place is for this chip and revision. --force overrides that,

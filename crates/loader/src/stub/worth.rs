@@ -1,4 +1,4 @@
-//! Whether a job pays for the upload of a stub. docs/performance.md has the reasons.
+//! Whether a job pays for the upload of a stub. docs/stub.md has the reasons.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const START: u64 = 1500;
 const START_TRIPS: u32 = 30;
 
 /// Below this many bytes a write through the ROM is done before a stub would be up.
-const SMALL_WRITE: u64 = 32 << 10;
+pub(crate) const SMALL_WRITE: u64 = 32 << 10;
 
 /// Below this many bytes the ROM erases as fast: what a stub gains are sectors that are blank already.
 const SMALL_ERASE: u64 = 1 << 20;
