@@ -24,6 +24,8 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("guru-program-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
+        // Nothing here is about the stub, and to execute it takes time.
+        fs::write(path.join("guru.toml"), "stub = 'none'\n").unwrap();
         Self(path)
     }
 
