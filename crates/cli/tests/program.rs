@@ -24,8 +24,6 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("guru-program-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        // Nothing here is about the stub, and to execute it takes time.
-        fs::write(path.join("guru.toml"), "stub = 'none'\n").unwrap();
         Self(path)
     }
 
@@ -204,7 +202,15 @@ fn an_interrupted_read_leaves_no_file_that_looks_complete_and_goes_on_later() {
     ];
     assert!(folder.guru(&write).output().unwrap().status.success());
     let read = |port| {
-        let arguments = ["read-flash", "--port", port, "0", "200000", "out.bin"];
+        let arguments = [
+            "read-flash",
+            "--no-stub",
+            "--port",
+            port,
+            "0",
+            "200000",
+            "out.bin",
+        ];
         folder.guru(&arguments)
     };
     let output = interrupted(read("sim://esp32c3?flash=f.bin&real"), "50 %");
