@@ -64,7 +64,8 @@ struct frame host_wait(void) {
             greet(PORT_USB_JTAG);
             unheard = 0;
         }
-        write_ahead();
+        if (!write_ahead() && !unheard)
+            port_wait();
     }
 }
 

@@ -9,6 +9,9 @@ enum port { PORT_UART, PORT_USB_JTAG };
 // just after a read, IDF's uart_ll.h says: what was counted is read before it is counted again.)
 unsigned port_waiting(enum port port);
 uint8_t port_get(enum port port);
+// Waits until a byte is there, on any port. Nothing is stored meanwhile, not even on the stack: a
+// simulator sees that this is waiting, and leads it past.
+void port_wait(void);
 // Waits for room.
 void port_put(enum port port, uint8_t byte);
 // Sends what is still held back; for the UART, waits until the last bit has left.

@@ -52,6 +52,11 @@ unsigned port_waiting(enum port port) {
 
 uint8_t port_get(enum port port) { return port == PORT_UART ? *reg(UART_FIFO_READ) : usb_jtag_get(); }
 
+__attribute__((noinline)) void port_wait(void) {
+    while (!(*reg(UART_STATUS) & 0xff) && !usb_jtag_waiting())
+        ;
+}
+
 void port_put(enum port port, uint8_t byte) {
     if (port == PORT_UART)
         uart_put(byte);

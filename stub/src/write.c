@@ -55,9 +55,11 @@ static void erase_next(void) {
     s.erased += unit;
 }
 
-void write_ahead(void) {
-    if (s.active && !s.error && s.erased < s.erase_end && !flash_is_busy())
+int write_ahead(void) {
+    int more = s.active && !s.error && s.erased < s.erase_end;
+    if (more && !flash_is_busy())
         erase_next();
+    return more;
 }
 
 static int write(const uint8_t *data, size_t len) {

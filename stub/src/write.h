@@ -15,5 +15,6 @@ struct answer write_end(int compressed);
 // Does what DATA asks for, and answers it itself (before the flash is programmed). Releases the
 // slot of the frame, and of every further block that it takes.
 void write_data(struct frame frame);
-// Erases one unit of what will be written. Nothing when there is no stream.
-void write_ahead(void);
+// Begins to erase one unit of what will be written, unless the flash is at work. Whether there is more
+// of that to do.
+int write_ahead(void);

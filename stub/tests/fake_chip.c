@@ -21,6 +21,10 @@ unsigned port_waiting(enum port port) {
     struct pollfd ready = {0, POLLIN, 0};
     return port == PORT_UART && poll(&ready, 1, 0) > 0;
 }
+void port_wait(void) {
+    struct pollfd ready = {0, POLLIN, 0};
+    poll(&ready, 1, -1);
+}
 uint8_t port_get(enum port port) {
     uint8_t byte;
     if (port != PORT_UART || read(0, &byte, 1) != 1)
