@@ -703,17 +703,6 @@ impl Check<'_> {
             let place = format!("{:#x} stands in the window before it", pair[1].0);
             self.require(pair[0].1 <= pair[1].0, "machine", place);
         }
-        for (name, at) in &machine.rom_functions {
-            let inside = machine
-                .rom
-                .iter()
-                .any(|(start, end)| (start..end).contains(&at));
-            self.require(
-                inside,
-                "machine.rom_functions",
-                format!("{name} is not in ROM"),
-            );
-        }
     }
 
     fn quirks(&mut self, chip: &Chip) {

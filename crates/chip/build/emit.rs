@@ -361,15 +361,13 @@ fn machine(m: &Machine) -> String {
             w.start, w.end, w.bank, w.offset, w.access
         )
     });
-    let functions: Vec<_> = m.rom_functions.iter().collect();
     format!(
-        "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {}, rom_functions: {} }}",
+        "Machine {{ clock: {:?}, ram: {ram}, stack: {:#010x}, rom: {} }}",
         m.clock,
         m.stack,
         list(&m.rom, |(start, end)| format!(
             "Range {{ start: {start:#010x}, end: {end:#010x} }}"
         )),
-        list(&functions, |(name, at)| format!("({name:?}, {at:#010x})")),
     )
 }
 

@@ -501,9 +501,6 @@ pub struct Machine {
     pub stack: u32,
     /// Start, end (exclusive).
     pub rom: Vec<(u32, u32)>,
-    /// Address, by name.
-    #[serde(default)]
-    pub rom_functions: BTreeMap<String, u32>,
 }
 
 #[derive(Deserialize)]

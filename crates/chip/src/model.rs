@@ -729,8 +729,6 @@ pub struct Machine {
     pub stack: u32,
     /// Where the mask ROM is seen.
     pub rom: &'static [Range<u32>],
-    /// Entry points of ROM functions, by ascending name.
-    pub rom_functions: &'static [(&'static str, u32)],
 }
 
 /// RAM at some addresses.

@@ -16,6 +16,12 @@ const MAX_DEPTH: usize = 16;
 const UART_INTERRUPT: u32 = 5;
 /// The priority that it has.
 const PRIORITY: u32 = 1;
+/// Offset of the register that the chips' tables name, from the first one of the UART.
+const CLKDIV: u32 = 0x14;
+/// The loader's frame on the stack, in bytes.
+const FRAME: u32 = 64;
+/// Below the stack pointer, where the stack pointer of the frame above is saved on Xtensa.
+const CALLER_STACK: u32 = 12;
 /// Before an interrupt's handler runs and after it, the ROM saves and restores registers: in cycles,
 /// together. An assumption.
 const SAVING: u64 = 100;
@@ -115,8 +121,15 @@ impl MaskRom {
         // Where there is no matrix there is nothing to lead.
         let _ = call.route_interrupt(source, UART_INTERRUPT);
         let _ = call.set_priority(UART_INTERRUPT, PRIORITY);
+        // `Uart_Init`: each byte raises an interrupt. The first stubs leave it at that.
+        let full = self.chip.registers.uart.rx_full;
+        let uart = self.chip.uart.clkdiv.wrapping_sub(CLKDIV);
+        let _ = call.store_word(uart.wrapping_add(full.addr), 1 << full.lsb);
         call.cpu.set_vector(places.vectors[0]);
-        call.cpu.enter(entry, stack, places.loader);
+        // The frame of the loader has one above it, to which windows of registers can overflow.
+        let frame = stack.wrapping_sub(FRAME);
+        let _ = call.store_word(frame.wrapping_sub(CALLER_STACK), stack);
+        call.cpu.enter(entry, frame, places.loader);
     }
 
     /// Does what the ROM does at the address of a function, or of a place of its own.
@@ -152,6 +165,7 @@ impl MaskRom {
                 }
                 call.cpu.set_pc(address);
             }
+            Ok(Outcome::Boot) => return Answer::Boot,
             Ok(Outcome::Reset(Reset::System | Reset::Cpu)) => return Answer::Reset,
             Err(fault) => return Answer::Fault(fault),
         }

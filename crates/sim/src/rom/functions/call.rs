@@ -60,6 +60,8 @@ pub(crate) enum Outcome {
     /// It goes on in a function of the program, which returns in its place: address and the first
     /// arguments.
     GoTo(u32, [u32; 2]),
+    /// The ROM goes on to boot from flash.
+    Boot,
     /// The chip is reset, and the call never returns.
     Reset(Reset),
 }
@@ -82,6 +84,7 @@ pub(super) enum Done {
     Again(Instant),
     /// Go on in the program, with these arguments.
     GoTo(u32, [u32; 2]),
+    Boot,
     Reset(Reset),
 }
 

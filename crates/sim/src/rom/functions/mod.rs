@@ -138,6 +138,7 @@ impl Functions {
                 Ok(Outcome::Again(at))
             }
             Done::GoTo(address, arguments) => Ok(Outcome::GoTo(address, arguments)),
+            Done::Boot => Ok(Outcome::Boot),
             Done::Reset(reset) => Ok(Outcome::Reset(reset)),
         }
     }

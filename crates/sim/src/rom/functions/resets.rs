@@ -8,6 +8,7 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("software_reset", system),
     ("software_reset_cpu", cpu),
     ("ets_set_user_start", user_start),
+    ("main_behind_loader", boot),
 ];
 
 /// `void software_reset(void)`
@@ -24,4 +25,9 @@ fn cpu(_: &mut State, _: &mut dyn Caller, _: &mut Progress) -> Result<Done, Faul
 fn user_start(state: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     state.user_start = Some(caller.argument(0));
     nothing()
+}
+
+/// In the ROM's `main`, behind its loader.
+fn boot(_: &mut State, _: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
+    Ok(Done::Boot)
 }

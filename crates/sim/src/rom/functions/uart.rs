@@ -55,6 +55,11 @@ fn set_divider(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Resu
             sixteenths >> 4 | (sixteenths & 15) << 20
         };
         caller.store_word(chip.uart.clkdiv, divider)?;
+        if let Some(update) = chip.registers.uart.update {
+            let at = base(caller) + update.addr;
+            let word = caller.load_word(at)?;
+            caller.store_word(at, word | 1 << update.lsb)?;
+        }
     }
     nothing()
 }
