@@ -111,7 +111,8 @@ pub struct UartRegisters {
     pub clock: Option<ClockSelect>,
     /// Registers that always have this value.
     pub constants: &'static [(u32, u32)],
-    /// What registers hold after a reset, where it is not 0 and matters.
+    /// What registers hold when the ROM's loader gives way, where it is not 0 and matters: one byte
+    /// raises RXFIFO_FULL (`Uart_Init` of the ROMs).
     pub initial: &'static [(u32, u32)],
     /// Bytes of the block.
     pub len: u32,
