@@ -148,7 +148,7 @@ fn normalised(line: &str) -> String {
         } else if word.starts_with("'/tmp/") || word.ends_with(".hex'") {
             // The reference names temporary files in place of Intel HEX.
             "'HEX'".to_owned()
-        } else if word.contains("://") {
+        } else if word.contains("://") || word.starts_with("/dev/pts/") {
             let colon = if word.ends_with(':') { ":" } else { "" };
             format!("PORT{colon}")
         } else if before == "from" && word.starts_with('/') {
