@@ -4,6 +4,7 @@
 #include "host.h"
 #include "md5.h"
 #include "mem.h"
+#include "port.h"
 #include "slip.h"
 
 void read_digest(uint32_t address, uint32_t len, uint8_t digest[16]) {
@@ -44,8 +45,11 @@ void read_stream(uint32_t address, uint32_t len, uint32_t packet, uint32_t windo
     while (acked < len) {
         if (take_acks(&acked) || acked > sent)
             return;
-        if (sent == len || sent - acked >= packet * window)
+        if (sent == len || sent - acked >= packet * window) {
+            if (acked < len)
+                port_wait();
             continue;
+        }
         uint32_t left = len - sent < packet ? len - sent : packet;
         host_open();
         while (left > 0) {
