@@ -56,6 +56,33 @@ fn program(segments: &[(u32, usize)]) -> LoadRequest {
     }
 }
 
+/// A program that prints a text on the UART and on USB-Serial/JTAG, at the start of the first segment.
+fn saying(text: &[u8], segments: &[(u32, usize)]) -> LoadRequest {
+    const CODE: [u32; 13] = [
+        0x0000_0517, // auipc a0, 0
+        0x0345_0513, // addi  a0, a0, 52
+        0x6000_05b7, // lui   a1, 0x60000
+        0x6004_36b7, // lui   a3, 0x60043
+        0x0005_4603, // lbu   a2, 0(a0)
+        0x0006_0a63, // beqz  a2, +20
+        0x00c5_a023, // sw    a2, 0(a1)
+        0x00c6_a023, // sw    a2, 0(a3)
+        0x0015_0513, // addi  a0, a0, 1
+        0xfedf_f06f, // j     -20
+        0x0010_0613, // li    a2, 1
+        0x00c6_a223, // sw    a2, 4(a3)
+        0x0000_006f, // j     .
+    ];
+    let mut request = program(segments);
+    let code = CODE.iter().flat_map(|word| word.to_le_bytes());
+    let bytes = code.chain(text.iter().copied()).chain([0]);
+    let first = request.program.segments.first_mut().unwrap();
+    for (place, byte) in first.bytes.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    request
+}
+
 fn load(spec: &str, request: &LoadRequest) -> (Result<Session<SimLink>, Error>, Events) {
     let mut session = connect(spec);
     let mut events = Events::default();
@@ -177,19 +204,20 @@ fn a_dump_over_a_bad_line_is_right_or_fails() {
 
 #[test]
 fn a_program_is_in_ram_and_starts_with_its_first_words_heard() {
-    let request = program(&[(0x4038_0000, 7001), (RAM, 40), (0, 100)]);
-    let (session, events) = load("esp32c3?says=Hello%0AWorld", &request);
+    let request = saying(b"Hello\nWorld", &[(0x4038_0000, 7001), (RAM, 40), (0, 100)]);
+    let (session, events) = load("esp32c3", &request);
     let session = session.unwrap();
     assert!(events.has(|event| matches!(event, Event::Loaded { segments: 2, .. })));
     assert!(events.has(|event| matches!(event, Event::Leaving(Leaving::Running))));
-    let held = program(&[(0x4038_0000, 7001), (RAM, 40)]);
+    let held = saying(b"Hello\nWorld", &[(0x4038_0000, 7001), (RAM, 40)]);
     assert_loaded(&session, &held, "RAM");
     assert_eq!(printed(session), b"Hello\nWorld");
 }
 
 #[test]
 fn first_words_are_heard_at_every_latency_and_on_every_port() {
-    let request = program(&[(0x4038_0000, 100)]);
+    // Delimiters and escapes of packets are the program's as well.
+    let request = saying(b"\x01\x7F!first", &[(0x4038_0000, 100)]);
     for spec in [
         "latency=0ms",
         "latency=1ms",
@@ -197,25 +225,21 @@ fn first_words_are_heard_at_every_latency_and_on_every_port() {
         "latency=150ms",
         "usb=jtag",
     ] {
-        // Delimiters and escapes of packets are the program's as well.
-        let (session, _) = load(&format!("esp32c3?says=%01%7F%21first&{spec}"), &request);
+        let (session, _) = load(&format!("esp32c3?{spec}"), &request);
         assert_eq!(printed(session.unwrap()), b"\x01\x7F!first", "{spec}");
     }
 }
 
 #[test]
 fn a_torn_answer_takes_no_word_with_it() {
-    let request = program(&[(0x4038_0000, 100)]);
     let text = "first words";
-    let (session, _) = load("esp32c3?says=first%20words", &request);
+    let request = saying(text.as_bytes(), &[(0x4038_0000, 100)]);
+    let (session, _) = load("esp32c3", &request);
     let clean = session.unwrap().link().stats().sent_to_host;
     // The chip's last bytes are its answer, of 14, and the text.
     for lost in 1..=14 {
         let at = clean - text.len() as u64 - lost;
-        let (session, _) = load(
-            &format!("esp32c3?says=first%20words&fault=drop:rx:@{at}"),
-            &request,
-        );
+        let (session, _) = load(&format!("esp32c3?fault=drop:rx:@{at}"), &request);
         let printed = printed(session.unwrap());
         assert!(printed.ends_with(text.as_bytes()), "{at}: {printed:?}");
     }
@@ -223,11 +247,13 @@ fn a_torn_answer_takes_no_word_with_it() {
 
 #[test]
 fn a_request_to_start_that_is_damaged_is_sent_again() {
-    let request = program(&[(0x4038_0000, 100)]);
-    let (session, _) = load("esp32c3?says=Hello", &request);
+    let request = saying(b"Hello", &[(0x4038_0000, 100)]);
+    let (session, _) = load("esp32c3", &request);
     let sent = session.unwrap().link().stats().bytes_to_chip;
-    for lost in 1..=18 {
-        let spec = format!("esp32c3?says=Hello&fault=drop:tx:@{}", sent - lost);
+    // Its delimiters, direction and opcode. What is lost in between the ROM cannot tell: MEM_END may
+    // be shorter than usual, and no checksum covers it.
+    for lost in [1, 16, 17, 18] {
+        let spec = format!("esp32c3?fault=drop:tx:@{}", sent - lost);
         let (session, _) = load(&spec, &request);
         let printed = printed(session.unwrap());
         assert!(printed.ends_with(b"Hello"), "{spec}: {printed:?}");
