@@ -17,6 +17,7 @@ use guru_loader::{
     Verify, VerifyRequest, WriteJob, WriteRequest,
 };
 use guru_sim::SimLink;
+use guru_stub::Source;
 use guru_testkit::{code, first_difference, noise};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -81,13 +82,16 @@ const FAULTS: &[(&str, Hope, Hope, Hope)] = &[
 const CHIPS: &[&str] = &["esp32c3", "esp32", "esp8266"];
 /// Sequences of faults that are tried where they come at a rate.
 const SEEDS: u64 = 3;
+/// Rate of the line to a stub, in bits per second.
+const STUB_BAUD: u32 = 460_800;
 
 /// Where the file goes: not at the start of a 64 KB block, so that all forms of erase are used.
 const ADDRESS: u32 = 0x1_1000;
 /// Bytes of the file: over one window of 32 KB, and no multiple of a sector.
 const LENGTH: usize = 41_000;
-/// Bytes that are read.
-const READ: u32 = 6000;
+/// Bytes that are read by the ROM, and by a stub: fewer are not worth its upload.
+const READ: usize = 6000;
+const READ_BY_STUB: usize = 30_000;
 /// Bytes of flash.
 const FLASH: u32 = 1 << 20;
 
@@ -103,10 +107,19 @@ enum Job {
     Verify,
 }
 
+/// Who does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Rom,
+    /// Our flasher stub, which the virtual chip executes.
+    Stub,
+}
+
 /// One cell of the matrix.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     chip: &'static str,
+    by: By,
     fault: &'static str,
     job: Job,
     hope: Hope,
@@ -117,18 +130,22 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for &chip in CHIPS {
         for &(fault, write, read, verify) in FAULTS {
-            for (job, hope) in [
-                (Job::Write, write),
-                (Job::Read, read),
-                (Job::Verify, verify),
+            for (job, hope, by) in [
+                (Job::Write, write, By::Rom),
+                (Job::Read, read, By::Rom),
+                (Job::Verify, verify, By::Rom),
+                (Job::Write, write, By::Stub),
+                (Job::Read, read, By::Stub),
             ] {
                 let cell = Cell {
                     chip,
+                    by,
                     fault,
                     job,
                     hope,
                 };
-                let name = format!("{job:?} {hope:?} {fault} on {chip}").to_lowercase();
+                let with = if by == By::Stub { " with the stub" } else { "" };
+                let name = format!("{job:?} {hope:?} {fault} on {chip}{with}").to_lowercase();
                 trials.push(Trial::test(name, move || cell.run()));
             }
         }
@@ -139,7 +156,8 @@ fn main() -> ExitCode {
 impl Cell {
     /// Runs it with every seed, each within the limit of time.
     fn run(self) -> Result<(), Failed> {
-        let seeds = if self.fault.contains(":1/") { SEEDS } else { 1 };
+        let rate = self.fault.contains(":1/");
+        let seeds = if rate && self.by == By::Rom { SEEDS } else { 1 };
         for seed in 1..=seeds {
             let cancel = Cancel::default();
             let (sender, result) = mpsc::channel();
@@ -188,8 +206,7 @@ impl Cell {
         let mut read = Vec::new();
         let mut passed = Duration::ZERO;
         let result = block_on(async {
-            let mut session =
-                Session::connect(link, ConnectOptions::default(), &mut observer).await?;
+            let mut session = Session::connect(link, self.options(), &mut observer).await?;
             let result = self
                 .work(&mut session, &file, &mut read, &mut observer)
                 .await;
@@ -210,6 +227,24 @@ impl Cell {
             &read,
         )
         .map_err(|error| format!("{error}\n{}", story.join("\n")))
+    }
+
+    fn options(self) -> ConnectOptions {
+        match self.by {
+            By::Rom => ConnectOptions::default(),
+            By::Stub => ConnectOptions {
+                stub: Some(Source::Embedded),
+                baud: Some(STUB_BAUD),
+                ..ConnectOptions::default()
+            },
+        }
+    }
+
+    fn read_length(self) -> usize {
+        match self.by {
+            By::Rom => READ,
+            By::Stub => READ_BY_STUB,
+        }
     }
 
     async fn work<L: Link>(
@@ -233,7 +268,7 @@ impl Cell {
             Job::Read => {
                 let request = ReadRequest {
                     address: ADDRESS,
-                    length: ReadLength::Bytes(READ),
+                    length: ReadLength::Bytes(self.read_length() as u32),
                 };
                 let options = FlashOptions::default();
                 session.read_flash(&options, request, read, observer).await
@@ -280,7 +315,7 @@ impl Cell {
             }
             (Ok(()), Job::Read) => {
                 let start = ADDRESS as usize;
-                if !unproved && read != &expected[start..start + READ as usize] {
+                if !unproved && read != &expected[start..start + self.read_length()] {
                     return Err("wrong bytes were read".into());
                 }
             }
