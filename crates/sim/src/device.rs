@@ -75,6 +75,8 @@ pub struct Device {
     machine: Option<Box<Machine>>,
     /// Until when somebody may wait for what the program does.
     awaited_until: u64,
+    /// Until when the host and the program count as talking with each other.
+    talks_until: u64,
     leaps: bool,
     /// There is no UART at the host's end: a socket. The host understands whatever comes.
     rate_follows: bool,
@@ -214,6 +216,7 @@ impl Device {
             rom,
             machine: None,
             awaited_until: 0,
+            talks_until: 0,
             leaps: true,
             rate_follows: false,
             now: 0,
@@ -449,6 +452,11 @@ impl Device {
     /// Whether a jumper leads every reset into the loader.
     pub fn is_held_in_loader(&self) -> bool {
         self.boot_pin_held
+    }
+
+    /// Whether a program runs that has been talking, or was talked to, a moment ago.
+    pub fn talks_with_program(&self) -> bool {
+        self.phase == Phase::Executing && self.now <= self.talks_until
     }
 
     /// Whether the serial loader runs and can go on.

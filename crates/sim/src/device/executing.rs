@@ -55,6 +55,7 @@ impl Device {
         self.machine = Some(Box::new(machine));
         self.phase = Phase::Executing;
         self.awaited_until = self.now + PATIENCE;
+        self.talks_until = self.awaited_until;
         self.events.push(Event::Started { entry });
         // What the loader has not looked at stands in the FIFO.
         for byte in std::mem::take(&mut self.ring) {
@@ -159,6 +160,7 @@ impl Device {
 
     fn receive_byte(&mut self, byte: u8) {
         self.awaited_until = self.now + PATIENCE;
+        self.talks_until = self.awaited_until;
         let peripherals = &mut self.board.peripherals;
         let taken = match (self.usb, &mut peripherals.usb) {
             (UsbMode::Jtag, Some(usb)) => {
@@ -188,6 +190,9 @@ impl Device {
             Some(usb) => usb.take_sent(),
             None => Vec::new(),
         };
+        if !sent.is_empty() || !packets.is_empty() {
+            self.talks_until = self.now + PATIENCE;
+        }
         let baud = peripherals.uart.baud();
         if self.usb == UsbMode::Uart {
             let mut rest = sent.as_slice();

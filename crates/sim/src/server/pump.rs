@@ -143,7 +143,8 @@ impl Pump {
         match input {
             Input::Data(data) => {
                 // A client whose end cannot be seen has left the chip out of its loader.
-                if P::SHARED && self.device.is_held_in_loader() && !self.device.in_loader() {
+                let at_work = self.device.in_loader() || self.device.talks_with_program();
+                if P::SHARED && self.device.is_held_in_loader() && !at_work {
                     self.device.restart(now);
                 }
                 self.device.write(now, &data);
