@@ -6,13 +6,13 @@
 //! UART are reached as the ROM reaches them, a command or a byte at a time, so that interrupts come
 //! in between.
 
+mod c_library;
 mod call;
 mod clocks;
 mod digests;
 mod flash;
 mod identity;
 mod interrupts;
-mod libc;
 mod opiflash;
 mod resets;
 mod uart;
@@ -188,7 +188,7 @@ const ALL: &[Theme] = &[
     flash::FUNCTIONS,
     identity::FUNCTIONS,
     interrupts::FUNCTIONS,
-    libc::FUNCTIONS,
+    c_library::FUNCTIONS,
     opiflash::FUNCTIONS,
     resets::FUNCTIONS,
     uart::FUNCTIONS,
