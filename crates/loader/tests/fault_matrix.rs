@@ -137,6 +137,10 @@ fn main() -> ExitCode {
                 (Job::Write, write, By::Stub),
                 (Job::Read, read, By::Stub),
             ] {
+                // To execute a stub takes time, and reading by it is the same on every chip.
+                if (job, by) == (Job::Read, By::Stub) && chip != CHIPS[0] {
+                    continue;
+                }
                 let cell = Cell {
                     chip,
                     by,
