@@ -8,6 +8,7 @@
 mod asm;
 #[path = "riscv/qemu.rs"]
 mod qemu;
+mod random;
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,6 +19,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use asm::*;
 use qemu::theirs;
+use random::Random;
 
 const PROGRAMS: u64 = 40;
 const LENGTH: usize = 400;
@@ -43,21 +45,7 @@ const MTVEC: u32 = 0x305;
 
 const FENCE_I: u32 = 0x100F;
 
-/// xorshift64*: the same programs everywhere.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        self.next() % limit
-    }
-
     fn source(&mut self) -> u32 {
         self.below(32)
     }

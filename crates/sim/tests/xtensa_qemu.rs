@@ -15,6 +15,7 @@ mod programs;
 #[expect(dead_code, reason = "speed is measured there")]
 #[path = "xtensa/qemu.rs"]
 mod qemu;
+mod random;
 
 use std::env;
 use std::ffi::OsStr;

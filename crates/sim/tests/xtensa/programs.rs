@@ -3,6 +3,7 @@
 use guru_sim::cpu::xtensa::Config;
 
 use super::asm::*;
+use crate::random::Random;
 
 /// A core on both sides.
 #[derive(Clone, Copy)]
@@ -132,21 +133,7 @@ fn users(config: &Config) -> Vec<u32> {
     numbers
 }
 
-/// xorshift64*: the same programs everywhere.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        self.next() % limit
-    }
-
     fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u32) as usize]
     }
