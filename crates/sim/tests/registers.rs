@@ -262,20 +262,25 @@ fn echo(chip: &Chip) -> (Vec<u32>, u32) {
     (code, entry)
 }
 
+/// What [`echo`] does with four bytes.
+fn assert_echoes(host: &mut Host, chip: &Chip) {
+    hear(host, Duration::from_millis(5));
+    block_on(host.link.write(b"FHQT")).unwrap();
+    let heard = hear(host, Duration::from_millis(50));
+    assert_eq!(
+        heard,
+        b"GIRU",
+        "{}: {:x?}",
+        chip.id,
+        host.link.take_events()
+    );
+}
+
 #[test]
 fn an_interrupt_of_the_uart_wakes_a_program_that_waits() {
     for chip in chips().filter(|chip| is_riscv(chip)) {
         let mut host = run(chip, echo(chip));
-        hear(&mut host, Duration::from_millis(5));
-        block_on(host.link.write(b"FHQT")).unwrap();
-        let heard = hear(&mut host, Duration::from_millis(50));
-        assert_eq!(
-            heard,
-            b"GIRU",
-            "{}: {:x?}",
-            chip.id,
-            host.link.take_events()
-        );
+        assert_echoes(&mut host, chip);
     }
 }
 
@@ -292,15 +297,6 @@ fn a_program_chooses_its_clock_and_stays_understood() {
         let begin = (entry - code_at(chip)) as usize / 4;
         code.splice(begin..begin, setup);
         let mut host = run(chip, (code, entry));
-        hear(&mut host, Duration::from_millis(5));
-        block_on(host.link.write(b"FHQT")).unwrap();
-        let heard = hear(&mut host, Duration::from_millis(50));
-        assert_eq!(
-            heard,
-            b"GIRU",
-            "{}: {:x?}",
-            chip.id,
-            host.link.take_events()
-        );
+        assert_echoes(&mut host, chip);
     }
 }
