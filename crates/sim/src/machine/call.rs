@@ -11,7 +11,7 @@ use super::routing;
 use super::view::View;
 use crate::board::Board;
 use crate::cpu::{Bus, Cpu, Fault};
-use crate::rom::Caller;
+use crate::rom::{Caller, Cycles};
 
 /// The CPU at the first instruction of a function, and the chip around it.
 pub(super) struct Call<'a> {
@@ -116,6 +116,10 @@ impl Caller for Call<'_> {
 
     fn now(&self) -> Instant {
         Instant(Duration::from_nanos(self.clock.at(self.cycle)))
+    }
+
+    fn time_of(&self, cycles: Cycles) -> Duration {
+        Duration::from_nanos(self.clock.time_of(cycles.0))
     }
 
     fn spend(&mut self, time: Duration) {

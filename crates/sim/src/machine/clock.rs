@@ -59,6 +59,11 @@ impl Clock {
             .saturating_sub(cycle)
     }
 
+    /// How long so many cycles are, in nanoseconds without the last fraction.
+    pub fn time_of(&self, cycles: u64) -> u64 {
+        (u128::from(cycles) * u128::from(self.nanos) / u128::from(self.cycles)) as u64
+    }
+
     /// How many cycles a time in nanoseconds is, at least.
     pub fn steps_in(&self, time: u64) -> u64 {
         (u128::from(time) * u128::from(self.cycles)).div_ceil(u128::from(self.nanos)) as u64

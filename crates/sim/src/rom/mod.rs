@@ -15,6 +15,6 @@ mod receive;
 mod security;
 
 pub(crate) use boot::boot_log;
-pub(crate) use functions::{Caller, Functions, Outcome, Reset, variables};
+pub(crate) use functions::{Caller, Cycles, Functions, Outcome, Reset, variables};
 pub(crate) use loader::{Act, Answer, Loader};
 pub(crate) use receive::Receiver;

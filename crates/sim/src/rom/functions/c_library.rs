@@ -1,8 +1,6 @@
 //! Memory and arithmetic.
 
-use std::time::Duration;
-
-use super::call::{Caller, Done, Progress, value};
+use super::call::{Caller, Cycles, Done, Progress, value};
 use super::{StandIn, State};
 use crate::cpu::Fault;
 
@@ -15,8 +13,12 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("__umodsi3", remainder),
 ];
 
-/// Moving memory, in nanoseconds a byte: a word in three cycles at 160 MHz. An assumption.
-const MOVE_NS: u64 = 5;
+/// Moving memory, in cycles a word. An assumption.
+const MOVE_CYCLES: u64 = 3;
+/// What comes before and behind a move of whole words, in cycles. An assumption.
+const ENDS_CYCLES: u64 = 16;
+/// Dividing two long numbers, in cycles. An assumption.
+const LONG_DIVISION: Cycles = Cycles(80);
 /// Bytes that are moved at a time; from the end where the target lies behind the source.
 const PIECE: u32 = 0x1000;
 
@@ -50,8 +52,8 @@ fn set(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done,
     Ok(Done::Return(to.into(), moving(len)))
 }
 
-fn moving(len: u32) -> Duration {
-    Duration::from_nanos(100 + MOVE_NS * u64::from(len))
+fn moving(len: u32) -> Cycles {
+    Cycles(ENDS_CYCLES + MOVE_CYCLES * u64::from(len.div_ceil(4)))
 }
 
 /// `uint64_t __udivdi3(uint64_t a, uint64_t b)`. By 0 it gives 0.
@@ -60,7 +62,7 @@ fn divide_long(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Resu
         |low| u64::from(caller.argument(low)) | u64::from(caller.argument(low + 1)) << 32;
     let (a, b) = (long(0), long(2));
     let quotient = a.checked_div(b).unwrap_or(0);
-    Ok(Done::Return(quotient, Duration::from_nanos(500)))
+    Ok(Done::Return(quotient, LONG_DIVISION))
 }
 
 /// `unsigned __udivsi3(unsigned a, unsigned b)`

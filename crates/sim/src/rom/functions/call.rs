@@ -8,6 +8,10 @@ use guru_link::Instant;
 use crate::board::Board;
 use crate::cpu::Fault;
 
+/// What a function's work costs the CPU, in cycles of a clock that the program may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cycles(pub u64);
+
 /// The program that calls a function, and the chip around both.
 pub(crate) trait Caller {
     /// The argument of this number, counted from 0, wherever the calling convention puts it.
@@ -32,6 +36,8 @@ pub(crate) trait Caller {
     fn uart_clock(&mut self) -> u32;
     /// Now.
     fn now(&self) -> Instant;
+    /// How long so many cycles of the CPU take at the clock that it has now.
+    fn time_of(&self, cycles: Cycles) -> Duration;
     /// Lets time pass, without interrupts.
     fn spend(&mut self, time: Duration);
     /// The supply fails at this time.
@@ -78,8 +84,8 @@ pub(crate) enum Reset {
 /// What a function says when it stops for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
-    /// Its work is done, and takes this long.
-    Return(u64, Duration),
+    /// Its work is done, and takes so many cycles.
+    Return(u64, Cycles),
     /// Go on at this time.
     Again(Instant),
     /// Go on in the program, with these arguments.
@@ -107,7 +113,7 @@ impl Progress {
 }
 
 /// Nothing but the call itself.
-pub(super) const CALL: Duration = Duration::from_nanos(50);
+pub(super) const CALL: Cycles = Cycles(8);
 
 /// Returns a value that takes no time to find.
 pub(super) fn value(value: u32) -> Result<Done, Fault> {

@@ -4,13 +4,12 @@
 //! here by their addresses.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use md5::{Digest, Md5};
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
-use super::call::{Caller, Done, Progress, nothing};
+use super::call::{Caller, Cycles, Done, Progress, nothing};
 use super::{StandIn, State};
 use crate::cpu::Fault;
 
@@ -24,10 +23,14 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("tinfl_decompress", inflate),
 ];
 
-/// Digesting, in nanoseconds a byte: about 11 cycles at 160 MHz. An assumption.
-const MD5_NS: u64 = 70;
-/// Inflating, in nanoseconds a byte of output. An assumption.
-const INFLATE_NS: u64 = 150;
+/// Digesting, in cycles a byte. An assumption.
+const MD5_CYCLES: u64 = 11;
+/// The last block that a digest is padded to, in bytes.
+const MD5_BLOCK: u64 = 64;
+/// Inflating, in cycles a byte of output. An assumption.
+const INFLATE_CYCLES: u64 = 24;
+/// Taking up a stream where it was left, in cycles. An assumption.
+const RESUME_CYCLES: u64 = 160;
 /// Contexts of a kind at the same time. Programs have one or two.
 const MAX_CONTEXTS: usize = 64;
 /// The largest buffers that the inflater is given here: more than any chip has RAM.
@@ -68,10 +71,7 @@ fn md5_update(state: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> R
         digest.update(&*bytes);
         done += piece;
     }
-    Ok(Done::Return(
-        0,
-        Duration::from_nanos(MD5_NS * u64::from(len)),
-    ))
+    Ok(Done::Return(0, Cycles(MD5_CYCLES * u64::from(len))))
 }
 
 /// `void MD5Final(uint8_t digest[16], context)`
@@ -98,7 +98,7 @@ fn finish(
 ) -> Result<Done, Fault> {
     let digest = state.contexts.digests.remove(&context).unwrap_or_default();
     caller.store(to, &digest.finalize())?;
-    Ok(Done::Return(0, Duration::from_nanos(MD5_NS * 64)))
+    Ok(Done::Return(0, Cycles(MD5_CYCLES * MD5_BLOCK)))
 }
 
 /// `tinfl_status tinfl_decompress(tinfl_decompressor *inflater, const uint8_t *input, size_t
@@ -143,6 +143,6 @@ fn inflate(state: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Resu
 }
 
 fn status(status: i32, made: usize) -> Done {
-    let time = Duration::from_nanos(1000 + INFLATE_NS * made as u64);
-    Done::Return((status as u32).into(), time)
+    let work = Cycles(RESUME_CYCLES + INFLATE_CYCLES * made as u64);
+    Done::Return((status as u32).into(), work)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{CALL, Caller, Done, Progress, nothing, value};
+use super::call::{CALL, Caller, Cycles, Done, Progress, nothing, value};
 use super::variables::{FlashChip, flash_chip, set_flash_chip};
 use super::{StandIn, State};
 use crate::cpu::Fault;
@@ -44,6 +44,8 @@ pub(super) const COMMAND_NS: u64 = 4_000;
 /// Reading through the controller's data words, in nanoseconds a byte: 16 words at a time at 20 MHz,
 /// dual wires. An assumption.
 const READ_NS: u64 = 300;
+/// Leading the pins to the flash controller and setting that up. An assumption.
+const ATTACH: Cycles = Cycles(8000);
 /// Bytes that are read before interrupts are looked at.
 const READ_PIECE: u32 = 64;
 
@@ -99,7 +101,7 @@ fn transact(caller: &mut dyn Caller, sent: &[u8], received: &mut [u8]) {
 /// `void spi_flash_attach(uint32_t pins, bool legacy)`. Where the flash is, is not modelled.
 fn attach(_: &mut State, caller: &mut dyn Caller, _: &mut Progress) -> Result<Done, Fault> {
     caller.board().spi.attached = true;
-    Ok(Done::Return(0, Duration::from_micros(50)))
+    Ok(Done::Return(0, ATTACH))
 }
 
 /// What chooses pins.

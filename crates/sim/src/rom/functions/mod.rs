@@ -19,11 +19,10 @@ mod uart;
 mod usb;
 mod variables;
 
-pub(crate) use call::{Caller, Outcome, Reset};
+pub(crate) use call::{Caller, Cycles, Outcome, Reset};
 pub(crate) use variables::variables;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use guru_chip::{Chip, Revision, RomData};
 use guru_link::Instant;
@@ -42,7 +41,7 @@ type StandIn = fn(&mut State, &mut dyn Caller, &mut Progress) -> Result<Done, Fa
 /// such calls behind loses the oldest.
 const MAX_UNDER_WAY: usize = 8;
 /// What takes less than this takes no notice of interrupts.
-const AT_ONCE: Duration = Duration::from_micros(2);
+const AT_ONCE: Cycles = Cycles(320);
 
 /// The ROM's functions, and what they remember between calls.
 pub(crate) struct Functions {
@@ -125,11 +124,12 @@ impl Functions {
             None => Progress::default(),
         };
         match stand_in(&mut self.state, caller, &mut progress)? {
-            Done::Return(value, time) if time < AT_ONCE => {
-                caller.spend(time);
-                Ok(Outcome::Return(value))
-            }
-            Done::Return(value, time) => {
+            Done::Return(value, work) => {
+                let time = caller.time_of(work);
+                if work < AT_ONCE {
+                    caller.spend(time);
+                    return Ok(Outcome::Return(value));
+                }
                 let until = caller.now() + time;
                 Ok(self.finish(function, stack, until, value, caller))
             }

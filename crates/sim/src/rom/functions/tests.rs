@@ -5,7 +5,7 @@ use std::time::Duration;
 use guru_chip::{CHIPS, Chip, Revision};
 use guru_link::Instant;
 
-use super::call::{Caller, Outcome};
+use super::call::{Caller, Cycles, Outcome};
 use super::variables::variables;
 use super::{ALL, Functions, stand_in};
 use crate::board::Board;
@@ -19,6 +19,7 @@ struct Program {
     arguments: Vec<u32>,
     stack: u32,
     board: Board,
+    cpu_mhz: u64,
     now: Duration,
     enabled: u32,
 }
@@ -38,6 +39,7 @@ impl Program {
             arguments: Vec::new(),
             stack: 0x1000,
             board,
+            cpu_mhz: 160,
             now: Duration::ZERO,
             enabled: 0,
         };
@@ -97,6 +99,9 @@ impl Caller for Program {
     }
     fn now(&self) -> Instant {
         Instant(self.now)
+    }
+    fn time_of(&self, cycles: Cycles) -> Duration {
+        Duration::from_nanos(cycles.0 * 1000 / self.cpu_mhz)
     }
     fn spend(&mut self, time: Duration) {
         self.now += time;
@@ -200,6 +205,30 @@ fn a_digest_in_pieces_is_that_of_the_whole() {
         0xd0,
     ];
     assert_eq!(program.bytes(0x200, 16), expected);
+}
+
+#[test]
+fn work_takes_longer_at_a_slower_clock_and_a_delay_does_not() {
+    let (mut functions, mut program) = setup("esp32c3");
+    let mut took = |name: &str, arguments: &[u32], cpu_mhz| {
+        program.cpu_mhz = cpu_mhz;
+        let begin = program.now;
+        call(&mut functions, &mut program, name, arguments);
+        program.now - begin
+    };
+    for (name, arguments) in [
+        ("MD5Update", [0x4000, 0x1_0000, 0x1000]),
+        ("memset", [0x1_0000, 0, 0x1000]),
+        ("memset", [0x1_0000, 0, 48]),
+    ] {
+        let fast = took(name, &arguments, 160);
+        assert!(fast > Duration::ZERO);
+        assert_eq!(took(name, &arguments, 20), 8 * fast, "{name}");
+    }
+    let delay = ("ets_delay_us", [10_000]);
+    let slow = took(delay.0, &delay.1, 20);
+    let beyond = slow - took(delay.0, &delay.1, 160);
+    assert!(beyond < Duration::from_micros(1), "{beyond:?}");
 }
 
 #[test]
