@@ -264,13 +264,17 @@ impl Board {
 
     /// When, after `now`, something that the program can see changes by itself.
     pub fn next_change(&self, now: u64) -> Option<u64> {
+        let command = self.spi.next_event(now);
+        let other = self.next_change_beside_commands(now);
+        command.into_iter().chain(other).min()
+    }
+
+    /// The same, beside the end of what the flash controller does.
+    pub fn next_change_beside_commands(&self, now: u64) -> Option<u64> {
         let flash = self.nor.busy_until().0.as_nanos();
         let flash = u64::try_from(flash).ok().filter(|at| *at > now);
         let blocks = self.peripherals.next_event(now);
-        [flash, blocks, self.spi.next_event(now)]
-            .into_iter()
-            .flatten()
-            .min()
+        flash.into_iter().chain(blocks).min()
     }
 
     /// A register of what a session needs without a program. `None`: the address is none of these.

@@ -32,6 +32,9 @@ const READS: [u8; 17] = [
     0x03, 0x05, 0x0B, 0x0C, 0x13, 0x15, 0x35, 0x3B, 0x3C, 0x5A, 0x6B, 0x6C, 0x9F, 0xBB, 0xBC, 0xEB,
     0xEC,
 ];
+/// The command that reads the first status register, and the bit in it that says busy.
+const READ_STATUS: u8 = 0x05;
+const BUSY: u8 = 1;
 /// Bytes of the 16 data words.
 const DATA: usize = 64;
 
@@ -58,6 +61,9 @@ pub(crate) struct Spi {
     done_at: u64,
     /// The last command did more than read.
     acted: bool,
+    /// Commands so far, and those that found the flash busy since that was asked.
+    commands: u64,
+    polls: u64,
     /// Whether the pins lead to the flash: SPI_ATTACH has been done.
     pub attached: bool,
 }
@@ -81,6 +87,8 @@ impl Spi {
             data: [0; DATA],
             done_at: 0,
             acted: false,
+            commands: 0,
+            polls: 0,
             attached: false,
         }
     }
@@ -88,6 +96,28 @@ impl Spi {
     /// When the command under way at `now` has passed, if there is one.
     pub fn next_event(&self, now: u64) -> Option<u64> {
         (self.done_at > now).then_some(self.done_at)
+    }
+
+    /// How long the command under way at `now` still takes, in nanoseconds.
+    pub fn left(&self, now: u64) -> u64 {
+        self.done_at.saturating_sub(now)
+    }
+
+    /// What was under way at `before` ends as long after `now` as it would have ended after `before`.
+    pub fn delay(&mut self, before: u64, now: u64) {
+        if self.done_at > before {
+            self.done_at += now - before;
+        }
+    }
+
+    /// Commands that have been given.
+    pub fn commands(&self) -> u64 {
+        self.commands
+    }
+
+    /// How often the flash has answered that it is busy since this was last asked.
+    pub fn take_polls(&mut self) -> u64 {
+        std::mem::take(&mut self.polls)
     }
 
     /// All that can be read back, and whether a command did more than read since this was asked.
@@ -291,6 +321,7 @@ impl Spi {
         now: Instant,
         flash: &mut Nor,
     ) -> Option<Work> {
+        self.commands += 1;
         self.acted |= !sent.first().is_some_and(|command| READS.contains(command));
         let cycles = 8 * (sent.len() as u64 + received as u64 / self.lines());
         self.done_at = now.0.as_nanos() as u64 + cycles * self.cycle_ps() / 1000;
@@ -300,7 +331,11 @@ impl Spi {
             answer.fill(0);
             return None;
         }
-        flash.transact(now, sent, answer)
+        let work = flash.transact(now, sent, answer);
+        if let ([READ_STATUS, ..], [status, ..]) = (sent, &*answer) {
+            self.polls += u64::from(status & BUSY);
+        }
+        work
     }
 
     fn mosi_bits(&self) -> u32 {

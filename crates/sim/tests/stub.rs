@@ -419,6 +419,32 @@ fn erasing_takes_what_was_asked_for_and_no_more() {
 }
 
 #[test]
+fn an_erase_ends_at_the_same_step_whether_waiting_is_leapt_over_or_not() {
+    for (chip, options) in boards() {
+        let erase = |leaps: bool| {
+            let mut stub = Stub::start(&format!("sim://{}?flash-size=1MB&{options}", chip.id));
+            stub.host.link.flash().load(0x3000, &[0; 0x1000]);
+            if !leaps {
+                stub.host.link.never_leap();
+            }
+            stub.request(0xD1, &words(&[0x3000, 0x1000]), 0);
+            let mut buffer = [0; 64];
+            for moment in 0..10_000 {
+                block_on(stub.host.link.sleep(Duration::from_micros(10))).unwrap();
+                let now = stub.host.link.now();
+                if block_on(stub.host.link.read(&mut buffer, now)).unwrap() > 0 {
+                    return (moment, stub.host.link.device().steps());
+                }
+            }
+            panic!("{} {options}: no answer", chip.id);
+        };
+        let with = erase(true);
+        assert!(with.0 > 4_500);
+        assert_eq!(with, erase(false), "{} {options}", chip.id);
+    }
+}
+
+#[test]
 fn a_spoilt_a_repeated_and_a_missing_block_are_told_by_the_number_that_is_due() {
     on_every_chip(|stub| {
         let all = contents(0x2000);

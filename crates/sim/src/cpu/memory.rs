@@ -1,6 +1,8 @@
 //! The address space in front of a CPU: banks of memory seen through windows, and registers in
 //! between.
 
+use std::collections::HashMap;
+
 use super::{Bus, Fault, Width};
 
 const PAGE_BITS: u32 = 12;
@@ -99,6 +101,9 @@ pub struct AddressSpace<R> {
     epoch: u32,
     /// A store has changed a byte since this was last set to `false`.
     pub(crate) changed: bool,
+    /// Of each byte that a store has changed since [`Self::remember`], what it was.
+    before: HashMap<usize, u8>,
+    remembers: bool,
     /// What is not memory.
     pub registers: R,
 }
@@ -114,6 +119,8 @@ impl<R> AddressSpace<R> {
             pages: vec![NONE; PAGES],
             epoch: 0,
             changed: false,
+            before: HashMap::new(),
+            remembers: false,
             registers,
         }
     }
@@ -242,12 +249,39 @@ impl<R> AddressSpace<R> {
         if access == Access::WordOnly && (N != 4 || address & 3 != 0) {
             return Some(Err(Fault::WordOnly));
         }
-        let bytes = &mut self.bytes[index..index + N];
         let value = &value.to_le_bytes()[..N];
-        self.changed |= bytes != value;
-        bytes.copy_from_slice(value);
+        let differs = self.bytes[index..index + N] != *value;
+        self.changed |= differs;
+        if differs && self.remembers {
+            self.note(index, N);
+        }
+        self.bytes[index..index + N].copy_from_slice(value);
         self.written(index, N);
         Some(Ok(()))
+    }
+
+    /// Remembers from now on what stores change.
+    pub(crate) fn remember(&mut self) {
+        self.before.clear();
+        self.remembers = true;
+    }
+
+    /// No longer remembers it.
+    pub(crate) fn forget(&mut self) {
+        self.remembers = false;
+    }
+
+    /// Whether all is as it was at [`Self::remember`].
+    pub(crate) fn is_as_remembered(&self) -> bool {
+        let mut before = self.before.iter();
+        before.all(|(index, byte)| self.bytes[*index] == *byte)
+    }
+
+    #[cold]
+    fn note(&mut self, index: usize, len: usize) {
+        for index in index..index + len {
+            self.before.entry(index).or_insert(self.bytes[index]);
+        }
     }
 
     /// Whether some window shows the byte at an address.

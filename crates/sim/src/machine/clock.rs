@@ -59,6 +59,11 @@ impl Clock {
             .saturating_sub(cycle)
     }
 
+    /// Whether so many cycles are a whole number of nanoseconds.
+    pub fn is_whole(&self, cycles: u64) -> bool {
+        cycles.is_multiple_of(self.cycles)
+    }
+
     /// How long so many cycles are, in nanoseconds without the last fraction.
     pub fn time_of(&self, cycles: u64) -> u64 {
         (u128::from(cycles) * u128::from(self.nanos) / u128::from(self.cycles)) as u64

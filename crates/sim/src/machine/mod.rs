@@ -8,9 +8,9 @@
 //! the chip and when, not of how far it is run at a time: interrupt lines are looked at when the count
 //! of cycles is a multiple of [`SLICE`], and behind an access to a register that changes them.
 //!
-//! Waiting is leapt over: once a loop has come back to the same state of the CPU, and neither it nor
-//! anything else has changed memory or a register, it does the same until the next event.
-//! [`Activity`] is how a block of registers says that this does not hold.
+//! Waiting is leapt over: a loop that has come back to the same state, and has changed nothing, does the
+//! same until the next event (`waiting.rs`). [`Activity`] is how a block of registers says that this
+//! does not hold.
 
 mod block;
 mod call;
@@ -30,6 +30,7 @@ mod timer_group;
 mod uart;
 mod usb_serial_jtag;
 mod view;
+mod waiting;
 mod watchdog;
 
 use std::collections::HashMap;
@@ -47,6 +48,7 @@ pub use rom_image::RomError;
 pub(crate) use rom_image::RomImage;
 pub(crate) use rtc_watchdog::RtcWatchdog;
 use view::View;
+use waiting::{POLLS, Round, Search};
 
 use crate::board::Board;
 use crate::cpu::{Access, AddressSpace, Bus, Cpu, Exception, Ran, Stop};
@@ -56,10 +58,6 @@ use crate::event::Event;
 const SLICE: u64 = 512;
 /// Steps without any change after which the program may be waiting.
 const QUIET: u64 = 512;
-/// The longest loop that is recognized as waiting, in steps.
-const LONGEST_LOOP: u64 = 2048;
-/// The most quiet steps between two attempts at recognizing such a loop.
-const MOST_QUIET: u64 = 1 << 16;
 
 /// A CPU that executes, and where in time it is.
 pub(crate) struct Machine {
@@ -78,14 +76,22 @@ pub(crate) struct Machine {
     raised: Option<Exception>,
     /// Steps in a row that changed nothing.
     quiet: u64,
-    /// So many of these are wanted before the next attempt to find a loop.
+    /// Steps in a row that changed nothing but RAM.
+    unmoved: u64,
+    /// Answers of a busy flash in this time.
+    polls: u64,
+    /// So many quiet steps, or such answers, are wanted before the next attempt to find a loop.
     wanted: u64,
-    /// The program goes round in a loop of so many steps.
-    waiting: Option<u64>,
+    wanted_polls: u64,
+    /// Such an attempt, under way.
+    search: Option<Search>,
+    /// The program goes round in a loop.
+    waiting: Option<Round>,
     /// The CPU waits for an interrupt.
     asleep: bool,
     leaps: bool,
-    state: (Vec<u32>, Vec<u32>),
+    /// Of the CPU, to be compared.
+    state: Vec<u32>,
 }
 
 /// Why a run ended.
@@ -133,11 +139,15 @@ impl Machine {
             chip,
             raised: None,
             quiet: 0,
+            unmoved: 0,
+            polls: 0,
             wanted: QUIET,
+            wanted_polls: POLLS,
+            search: None,
             waiting: None,
             asleep: false,
             leaps: true,
-            state: (Vec::new(), Vec::new()),
+            state: Vec::new(),
         })
     }
 
@@ -164,8 +174,16 @@ impl Machine {
     /// Something from outside has changed what the program can see.
     pub fn disturb(&mut self) {
         self.waiting = None;
+        self.search = None;
         self.wanted = QUIET;
+        self.stir();
+    }
+
+    /// Something is different from before.
+    fn stir(&mut self) {
         self.quiet = 0;
+        self.unmoved = 0;
+        self.polls = 0;
     }
 
     /// Executes up to a moment, in nanoseconds: no step begins that would end behind it.
@@ -175,8 +193,8 @@ impl Machine {
             if budget == 0 {
                 return Outcome::Reached;
             }
-            if let Some(period) = self.waiting {
-                self.leap(board, period, until);
+            if let Some(round) = self.waiting {
+                self.leap(board, round, until);
                 if self.waiting.is_none() && !self.asleep {
                     return Outcome::Attention;
                 }
@@ -184,7 +202,7 @@ impl Machine {
             if self.asleep {
                 self.look_at_lines(board);
                 if self.asleep {
-                    self.waiting = Some(1);
+                    self.waiting = Some(Round::STILL);
                     // The moment of an event that was none for this CPU.
                     self.pass(1);
                     continue;
@@ -195,40 +213,21 @@ impl Machine {
             if budget == 0 {
                 return Outcome::Reached;
             }
-            if let Some(outcome) = self.slice(board, budget) {
+            let outcome = if self.search.is_some() || self.seems_to_wait() {
+                self.find_loop(board, until)
+            } else {
+                self.slice(board, budget)
+            };
+            if self.search.is_none() {
+                board.ram.forget();
+            }
+            if let Some(outcome) = outcome {
                 return outcome;
             }
             if board.wants_attention() {
                 return Outcome::Attention;
             }
-            if self.leaps
-                && self.waiting.is_none()
-                && self.quiet >= self.wanted
-                && let Some(outcome) = self.find_loop(board, until)
-            {
-                return outcome;
-            }
         }
-    }
-
-    /// Leaps over whole rounds of a loop, up to the next event or the moment. Behind an event the
-    /// program may do something else; at the moment it is somewhere in its loop.
-    fn leap(&mut self, board: &Board, period: u64, until: u64) {
-        let event = self.next_event(board).filter(|at| *at <= until);
-        let horizon = event.unwrap_or(until);
-        let timer = self.cpu.until_timer().saturating_sub(1);
-        let steps = self.clock.steps_until(self.cycles, horizon);
-        let reach = steps.min(timer);
-        self.pass(reach - reach % period);
-        if event.is_some() || reach < steps {
-            self.disturb();
-        }
-    }
-
-    /// When something changes for a program that waits, with nothing coming from outside.
-    pub fn next_event(&self, board: &Board) -> Option<u64> {
-        let change = board.next_change(self.now());
-        change.into_iter().chain(self.alarm).min()
     }
 
     fn pass(&mut self, steps: u64) {
@@ -252,6 +251,7 @@ impl Machine {
         if frequency != self.frequency {
             self.frequency = frequency;
             self.clock.change(self.cycles, frequency);
+            self.stir();
         }
     }
 
@@ -266,18 +266,23 @@ impl Machine {
         if ran.steps > 0 {
             self.raised = None;
         }
-        let changed = activity.changed || activity.moves || self.cpu.unsteady() != steady;
-        self.quiet = if changed { 0 } else { self.quiet + ran.steps };
+        if activity.changed || activity.moves || self.cpu.unsteady() != steady {
+            self.stir();
+        } else {
+            let stored = board.ram.changed;
+            self.quiet = if stored { 0 } else { self.quiet + ran.steps };
+            self.unmoved += ran.steps;
+        }
         match ran.stop {
             Stop::Budget => None,
             Stop::Waiting => {
                 self.asleep = true;
-                self.waiting = Some(1);
+                self.waiting = Some(Round::STILL);
                 None
             }
             Stop::Breakpoint => self.call(board),
             Stop::Exception(exception) => {
-                self.quiet = 0;
+                self.stir();
                 self.raised = Some(exception);
                 if board.ram.executes(self.cpu.pc()) {
                     None
@@ -293,53 +298,19 @@ impl Machine {
         board.ram.changed = false;
         let mut view = View::new(board, &self.clock, self.cycles, self.cpu.steps());
         let ran = self.cpu.run(&mut view, budget);
-        let mut activity = view.activity;
+        let activity = view.activity;
         let lines_changed = view.lines_changed();
-        activity.changed |= board.ram.changed;
         self.cycles += ran.steps;
+        self.polls += board.spi.take_polls();
         if lines_changed {
             self.look_at_lines(board);
         }
         (ran, activity)
     }
 
-    /// Finds out whether the program goes round in a loop that changes nothing.
-    fn find_loop(&mut self, board: &mut Board, until: u64) -> Option<Outcome> {
-        self.wanted = (self.wanted * 2).min(MOST_QUIET);
-        self.quiet = 0;
-        let event = board.next_change(self.now());
-        self.state.0.clear();
-        self.cpu.state(&mut self.state.0);
-        let pc = self.cpu.pc();
-        let begin = self.cycles;
-        while self.cycles - begin < LONGEST_LOOP {
-            if self.clock.steps_until(self.cycles, until) == 0 {
-                return None;
-            }
-            // A change of any kind leaves no quiet step behind.
-            let before = self.quiet;
-            if let Some(outcome) = self.slice(board, 1) {
-                return Some(outcome);
-            }
-            if self.quiet <= before || event.is_some_and(|at| at <= self.now()) {
-                return None;
-            }
-            if self.cpu.pc() == pc {
-                self.state.1.clear();
-                self.cpu.state(&mut self.state.1);
-                if self.state.0 == self.state.1 {
-                    self.waiting = Some(self.cycles - begin);
-                    self.wanted = QUIET;
-                    return None;
-                }
-            }
-        }
-        None
-    }
-
     /// The ROM takes over.
     fn call(&mut self, board: &mut Board) -> Option<Outcome> {
-        self.quiet = 0;
+        self.stir();
         self.alarm = None;
         let pc = self.cpu.pc();
         let mut call = Call::new(&mut self.cpu, board, &self.clock, self.cycles);
@@ -357,7 +328,7 @@ impl Machine {
                 self.look_at_lines(board);
                 if !self.cpu.takes_interrupt() {
                     self.alarm = Some(at);
-                    self.waiting = Some(1);
+                    self.waiting = Some(Round::STILL);
                 }
             }
             Answer::Loader => return Some(Outcome::Loader),
