@@ -3,6 +3,7 @@
 
 mod compatible;
 mod contents;
+mod extent;
 mod firmware;
 mod header;
 pub mod hex;
@@ -14,6 +15,7 @@ mod scratch;
 
 pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
+pub use extent::{Extent, extent};
 pub use firmware::{Firmware, FirmwareError, FirmwarePart};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
 pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
