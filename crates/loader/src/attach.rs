@@ -7,6 +7,7 @@ use guru_link::Link;
 use guru_wire::{Begin, Command, Opcode};
 
 use crate::spi::{Transaction, flash};
+use crate::stub::Need;
 use crate::{
     Error, Event, FlashInfo, FlashOptions, FlashSizeOption, FlashVoltage, Lacking,
     NotInSecureDownload, Notice, Observer, Session, SpiConnection,
@@ -122,7 +123,7 @@ impl<L: Link> Session<L> {
                 u64::from(assumed.bytes)
             }
         };
-        if flash.size > ADDRESSABLE {
+        if flash.size > ADDRESSABLE && !self.stub_may_reach_all() {
             observer.event(Event::Notice(Notice::LargeFlash));
         }
         self.flash = Some(flash.clone());
@@ -134,9 +135,8 @@ impl<L: Link> Session<L> {
         self.device.secure_download && !matches!(options.size, FlashSizeOption::Set(_))
     }
 
-    /// Refuses what lies beyond a size that cannot be known, or beyond the loader's addresses.
-    /// `end` is behind the last byte.
-    pub(crate) fn check_reach(
+    /// Refuses what lies beyond a size that cannot be known. `end` is behind the last byte.
+    pub(crate) fn check_known(
         &self,
         options: &FlashOptions,
         flash: &Flash,
@@ -146,8 +146,18 @@ impl<L: Link> Session<L> {
             let size = flash.size;
             return Err(NotInSecureDownload::Beyond { end, size }.into());
         }
-        if flash.size > ADDRESSABLE && end > ADDRESSABLE {
-            return Err(Error::BeyondAddresses { end });
+        Ok(())
+    }
+
+    /// Has the stub come for a job that only a stub's addresses reach, and refuses it without one. `end`
+    /// is behind the last byte of the job, which lies in the flash.
+    pub(crate) async fn reach(
+        &mut self,
+        end: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        if end > ADDRESSABLE {
+            return self.need_stub(Need::Addresses { end }, observer).await;
         }
         Ok(())
     }
@@ -339,8 +349,8 @@ impl<L: Link> Session<L> {
                 observer.event(Event::Notice(Notice::FlashNotConnected { id, custom_pins }));
             }
         }
-        self.spi_command(flash::RESET_ENABLE).await?;
-        self.spi_command(flash::RESET).await?;
+        self.spi_commands(&[flash::RESET_ENABLE, flash::RESET])
+            .await?;
         self.channel
             .link_mut()
             .sleep(Duration::from_millis(1))
@@ -360,9 +370,9 @@ impl<L: Link> Session<L> {
             read: LENGTH,
             ..Transaction::default()
         };
-        self.spi_start(transaction).await?;
-        let w0 = self.chip.spi.w0;
-        Ok((self.read_reg(w0).await?, self.read_reg(w0 + 0x10).await?))
+        let words = self.spi_words(transaction, &[0, 0x10]).await?;
+        let word = |index: usize| words.get(index).copied().unwrap_or_default();
+        Ok((word(0), word(1)))
     }
 
     /// Start-up sequence of XMC's XM25QHxxC after a power-up that was too slow for it (ESP-IDF,

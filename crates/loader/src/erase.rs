@@ -65,6 +65,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         region.check()?;
+        self.need_no_stub();
         if self.size_is_unknown(options) && region.length == ReadLength::All {
             return Err(NotInSecureDownload::DetectSize.into());
         }
@@ -74,12 +75,13 @@ impl<L: Link> Session<L> {
         let flash = self.attach_sized(options, observer).await?;
         if let ReadLength::Bytes(length) = region.length {
             let end = u64::from(region.address) + u64::from(length);
-            self.check_reach(options, &flash, end)?;
+            self.check_known(options, &flash, end)?;
         }
         let range = flash_range(region.address, region.length, flash.size)?;
         if range.is_empty() {
             return Ok(());
         }
+        self.reach(u64::from(range.end), observer).await?;
         self.check_rom_reach(u64::from(range.end))?;
         self.insist(observer, async |session, _| {
             session.tell_size(range.end).await
@@ -122,7 +124,7 @@ impl<L: Link> Session<L> {
         }
         let flash = self.attach_sized(options, observer).await?;
         if self.device.secure_download {
-            self.check_reach(options, &flash, flash.size)?;
+            self.reach(flash.size, observer).await?;
         }
         let size = flash.size.min(u64::from(u32::MAX)) as u32;
         observer.event(Event::Erasing { range: None });

@@ -268,11 +268,12 @@ impl<L: Link> Session<L> {
     /// How many words may be asked for at once. The ROM fills a ring by interrupt while it answers,
     /// and these requests must not fill more than half of it. What the ROM's USB-OTG takes is not
     /// known.
-    fn words_ahead(&self) -> u32 {
+    pub(crate) fn words_ahead(&self) -> u32 {
         if self.channel.faults() > 0 || self.may_be_otg() {
             return 1;
         }
-        (self.chip.rom.receive.size / 2 / REQUEST).clamp(1, MAX_AHEAD)
+        let rom = (self.chip.rom.receive.size / 2 / REQUEST).clamp(1, MAX_AHEAD);
+        self.stub_requests_ahead().unwrap_or(rom)
     }
 
     /// Whether the port is the ROM's USB-OTG device, or may be: behind a port about which nothing is

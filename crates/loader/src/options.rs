@@ -171,6 +171,14 @@ pub struct FilePart {
     pub previous: Option<Contents>,
 }
 
+impl FilePart {
+    /// Flash address behind the last byte.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        u64::from(self.address) + u64::from(self.contents.len())
+    }
+}
+
 /// What to write, and how.
 #[derive(Debug, Clone, Default)]
 pub struct WriteRequest {

@@ -25,7 +25,7 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
         let mut verify = verify;
-        if verify == Verify::Rom && !target.encrypt {
+        if verify == Verify::Rom && !target.encrypt && !self.needs_stub() {
             if self.stub_runs() {
                 self.leave_stub(observer).await?;
             }
@@ -91,21 +91,29 @@ impl<L: Link> Session<L> {
     /// something, and not the plain text.
     async fn check_encrypted(&mut self, target: &Target) -> Result<(), Error> {
         let placed = target.placed();
-        let range = placed.range();
-        let found = self.flash_digest_surely(&range).await?;
-        let plain = placed.digest(&range)?;
-        let erased = erased_digest(range.len());
-        if found != plain && found != erased {
-            return Ok(());
+        match self.unencrypted(placed, &placed.range()).await? {
+            None => Ok(()),
+            Some(found) => Err(Error::NotEncrypted {
+                file: target.name.clone(),
+                address: target.address,
+                found,
+            }),
         }
-        Err(Error::NotEncrypted {
-            file: target.name.clone(),
-            address: target.address,
-            found: if found == plain {
-                "the plain text"
-            } else {
-                "nothing"
-            },
+    }
+
+    /// What flash holds that cannot be the encrypted contents.
+    pub(crate) async fn unencrypted(
+        &mut self,
+        placed: Placed<'_>,
+        range: &Range<u32>,
+    ) -> Result<Option<&'static str>, Error> {
+        let found = self.flash_digest_surely(range).await?;
+        Ok(if found == placed.digest(range)? {
+            Some("the plain text")
+        } else if found == erased_digest(range.len()) {
+            Some("nothing")
+        } else {
+            None
         })
     }
 

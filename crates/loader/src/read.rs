@@ -24,8 +24,8 @@ const STEP: u32 = 64;
 /// Bytes that are read between two digests at first; more as long as the line is clean.
 const FIRST_CHUNK: u32 = 64 << 10;
 
-/// The most bytes between two digests, so that memory stays bounded.
-const MAX_CHUNK: u32 = 1 << 20;
+/// The most bytes between two digests: an interrupted read loses no more than that.
+const MAX_CHUNK: u32 = 256 << 10;
 
 /// Below this a piece that differs is read again rather than divided, in bytes.
 const SMALLEST_PIECE: u32 = 512;
@@ -104,6 +104,22 @@ impl FlashSink for Vec<u8> {
     }
 }
 
+/// What was read and proved, and is on its way to the sink.
+struct Proved<'a> {
+    sink: &'a mut dyn FlashSink,
+    bytes: Vec<u8>,
+    result: io::Result<()>,
+}
+
+impl Proved<'_> {
+    fn store(&mut self) {
+        if self.result.is_ok() && !self.bytes.is_empty() {
+            self.result = self.sink.append(&self.bytes);
+            self.bytes.clear();
+        }
+    }
+}
+
 /// How flash is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -127,10 +143,12 @@ impl<L: Link> Session<L> {
         sink: &mut dyn FlashSink,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
+        self.need_no_stub();
         let way = self.reading_way()?;
         let flash = self.attach_sized(options, observer).await?;
         let range = flash_range(request.address, request.length, flash.size)?;
-        self.check_reach(options, &flash, u64::from(range.end))?;
+        self.check_known(options, &flash, u64::from(range.end))?;
+        self.reach(u64::from(range.end), observer).await?;
         if self.flash_encryption().await? {
             observer.event(Event::Notice(Notice::ReadsEncrypted));
         }
@@ -150,10 +168,21 @@ impl<L: Link> Session<L> {
         let mut at = range.start + resumed;
         meter.at(at, observer);
         let mut chunk = FIRST_CHUNK;
+        let mut proved = Proved {
+            sink,
+            bytes: Vec::new(),
+            result: Ok(()),
+        };
         while at < range.end {
             let end = range.end.min(at.saturating_add(chunk));
-            let bytes = self.read_chunk(&(at..end), &mut meter, observer).await?;
-            sink.append(&bytes).map_err(Error::Sink)?;
+            // What is proved goes to the sink while the next is on its way.
+            let mut meanwhile = || proved.store();
+            let read = self
+                .read_chunk(&(at..end), &mut meanwhile, &mut meter, observer)
+                .await;
+            proved.store();
+            std::mem::replace(&mut proved.result, Ok(())).map_err(Error::Sink)?;
+            proved.bytes = read?;
             at = end;
             if self.channel.faults() == 0 {
                 chunk = chunk.saturating_mul(2).min(MAX_CHUNK);
@@ -161,6 +190,8 @@ impl<L: Link> Session<L> {
                 chunk = FIRST_CHUNK;
             }
         }
+        proved.store();
+        proved.result.map_err(Error::Sink)?;
         self.tell_read(range, resumed, begun, observer);
         Ok(())
     }
@@ -292,14 +323,17 @@ impl<L: Link> Session<L> {
         Ok(0)
     }
 
-    /// Reads a range and makes sure of it.
+    /// Reads a range and makes sure of it. `meanwhile` is called once a stub has been asked.
     async fn read_chunk(
         &mut self,
         range: &Range<u32>,
+        meanwhile: &mut dyn FnMut(),
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<Vec<u8>, Error> {
-        let mut bytes = self.read_range_by_stub(range, meter, observer).await?;
+        let mut bytes = self
+            .read_range_by_stub(range, meanwhile, meter, observer)
+            .await?;
         // What it has not read is left to the ROM.
         let left = range.start + bytes.len() as u32..range.end;
         if !left.is_empty() {
@@ -575,7 +609,9 @@ impl<L: Link> Session<L> {
         let mut expected = vec![0; FIRST_CHUNK as usize];
         for start in range.clone().step_by(FIRST_CHUNK as usize) {
             let part = start..range.end.min(start.saturating_add(FIRST_CHUNK));
-            let mut bytes = self.read_chunk(&part, &mut meter, observer).await?;
+            let mut bytes = self
+                .read_chunk(&part, &mut || {}, &mut meter, observer)
+                .await?;
             let expected = &mut expected[..bytes.len()];
             placed
                 .contents

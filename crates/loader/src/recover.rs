@@ -97,7 +97,12 @@ impl<L: Link> Session<L> {
                 .clone_from(&self.channel.link().info().name);
             match self.reconnect(observer).await {
                 Ok(()) => return Ok(()),
-                Err(error @ (Error::OtherDevice { .. } | Error::WrongChip { .. })) => {
+                Err(
+                    error @ (Error::OtherDevice { .. }
+                    | Error::WrongChip { .. }
+                    | Error::BeyondAddresses { .. }
+                    | Error::CannotEncrypt(_)),
+                ) => {
                     return Err(error);
                 }
                 Err(Error::Link(LinkError::Cancelled)) => {

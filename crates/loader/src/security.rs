@@ -106,7 +106,8 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let chip = self.chip.name;
-        if !self.chip.rom.encrypts() {
+        let by_stub = self.chip.image.chip_id.is_some() && self.stub_may_encrypt();
+        if !self.chip.rom.encrypts() && !by_stub {
             return Err(Error::CannotEncrypt(if self.chip.image.chip_id.is_none() {
                 CannotEncrypt::NoEncryption { chip }
             } else {

@@ -159,9 +159,16 @@ impl<L: Link> Session<L> {
             mask: u32::MAX,
             delay_us: 0,
         };
-        let command = Command::WriteReg {
-            writes: writes.iter().map(write).collect(),
-        };
+        self.write_regs_in_time(writes.iter().map(write).collect())
+            .await
+    }
+
+    /// As [`write_regs`](Self::write_regs), with masks and delays.
+    pub(crate) async fn write_regs_in_time(
+        &mut self,
+        writes: Vec<RegisterWrite>,
+    ) -> Result<(), Error> {
+        let command = Command::WriteReg { writes };
         let timeout = self.channel.timeouts.command;
         self.channel
             .query(&command, 0, timeout, "writing registers")

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use guru_chip::SpiLengths;
 use guru_link::Link;
+use guru_wire::RegisterWrite;
 
+use crate::channel::Fault;
 use crate::{Error, Session};
 
 /// USER: phases of a transaction.
@@ -24,6 +26,8 @@ const COMMAND_8_BITS: u32 = 7 << 28;
 const MAX_DATA: usize = 64;
 /// How often a transaction is looked at until it must be done.
 const POLLS: u32 = 10;
+/// Microseconds in which a command without address or data is done at any clock.
+const COMMAND_TIME: u32 = 20;
 
 /// Commands that every serial NOR flash knows.
 pub(crate) mod flash {
@@ -71,6 +75,11 @@ impl<L: Link> Session<L> {
     /// Saves the registers that transactions change.
     pub(crate) async fn spi_begin(&mut self) -> Result<Controller, Error> {
         let spi = &self.chip.spi;
+        if let Some(words) = self.read_together(&[spi.usr, spi.usr2]).await?
+            && let [usr, usr2] = words[..]
+        {
+            return Ok(Controller { usr, usr2 });
+        }
         let usr = self.read_reg_surely(spi.usr).await?;
         let usr2 = self.read_reg_surely(spi.usr2).await?;
         Ok(Controller { usr, usr2 })
@@ -85,19 +94,63 @@ impl<L: Link> Session<L> {
 
     /// Makes a transaction and returns what was read.
     pub(crate) async fn spi(&mut self, transaction: Transaction) -> Result<Vec<u8>, Error> {
-        self.spi_start(transaction).await?;
         let read = transaction.read.min(MAX_DATA);
-        let mut data = Vec::with_capacity(read.next_multiple_of(4));
-        for word in 0..read.div_ceil(4) as u32 {
-            let address = self.chip.spi.w0 + 4 * word;
-            data.extend_from_slice(&self.read_reg(address).await?.to_le_bytes());
-        }
+        let offsets: Vec<u32> = (0..read.div_ceil(4) as u32).map(|word| word * 4).collect();
+        let words = self.spi_words(transaction, &offsets).await?;
+        let mut data: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
         data.truncate(read);
         Ok(data)
     }
 
-    /// Makes a transaction; what was read stays in the controller's data words.
-    pub(crate) async fn spi_start(&mut self, transaction: Transaction) -> Result<(), Error> {
+    /// Makes a transaction and returns the words at these offsets, in bytes, of what was read.
+    pub(crate) async fn spi_words(
+        &mut self,
+        transaction: Transaction,
+        offsets: &[u32],
+    ) -> Result<Vec<u32>, Error> {
+        self.spi_write(transaction).await?;
+        let spi = &self.chip.spi;
+        let mut addresses = vec![spi.cmd];
+        addresses.extend(offsets.iter().map(|offset| spi.w0 + offset));
+        // Mostly it is done before the first answer is.
+        if let Some(mut words) = self.read_together(&addresses).await?
+            && words[0] & CMD_USR == 0
+        {
+            words.remove(0);
+            return Ok(words);
+        }
+        self.spi_wait().await?;
+        let mut words = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            words.push(self.read_reg(spi.w0 + offset).await?);
+        }
+        Ok(words)
+    }
+
+    /// Reads registers in one round trip. `None`: the line is not good enough for that, or the loader
+    /// does not take so many requests.
+    async fn read_together(&mut self, addresses: &[u32]) -> Result<Option<Vec<u32>>, Error> {
+        if addresses.len() as u32 > self.words_ahead() {
+            return Ok(None);
+        }
+        let timeout = self.channel.timeouts.command;
+        match self
+            .channel
+            .read_words(addresses.iter().copied(), timeout)
+            .await
+        {
+            Ok(words) => Ok(Some(words)),
+            Err(Fault::Link(error)) => Err(error.into()),
+            Err(_) => {
+                self.channel.count_fault();
+                self.channel.resync().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sets the controller up for a transaction and starts it.
+    async fn spi_write(&mut self, transaction: Transaction) -> Result<(), Error> {
         let spi = &self.chip.spi;
         let Transaction {
             command,
@@ -147,8 +200,7 @@ impl<L: Link> Session<L> {
         writes.push((spi.usr2, COMMAND_8_BITS | u32::from(command)));
         // The last one starts the transaction.
         writes.push((spi.cmd, CMD_USR));
-        self.write_regs(&writes).await?;
-        self.spi_wait().await
+        self.write_regs(&writes).await
     }
 
     async fn spi_wait(&mut self) -> Result<(), Error> {
@@ -160,6 +212,22 @@ impl<L: Link> Session<L> {
         Err(Error::NotPossible(
             "the SPI controller does not finish a flash command".to_owned(),
         ))
+    }
+
+    /// Commands without address or data, one after the other, in one request.
+    pub(crate) async fn spi_commands(&mut self, commands: &[u8]) -> Result<(), Error> {
+        let spi = &self.chip.spi;
+        let mut writes = vec![write(spi.usr1, 0, 0), write(spi.usr, USR_COMMAND, 0)];
+        for command in commands {
+            writes.push(write(
+                spi.usr2,
+                COMMAND_8_BITS | u32::from(*command),
+                COMMAND_TIME,
+            ));
+            writes.push(write(spi.cmd, CMD_USR, 0));
+        }
+        self.write_regs_in_time(writes).await?;
+        self.spi_wait().await
     }
 
     /// A command without address or data.
@@ -211,7 +279,7 @@ impl<L: Link> Session<L> {
             ..Transaction::default()
         };
         self.spi(transaction).await?;
-        let pause = if sector.is_some() { 5 } else { 200 };
+        let pause = if sector.is_some() { 5 } else { 50 };
         self.spi_idle(limit, Duration::from_millis(pause)).await
     }
 
@@ -243,5 +311,14 @@ impl<L: Link> Session<L> {
         };
         let answer = self.spi(transaction).await?;
         Ok(answer.first().copied().unwrap_or_default())
+    }
+}
+
+fn write(address: u32, value: u32, delay_us: u32) -> RegisterWrite {
+    RegisterWrite {
+        address,
+        value,
+        mask: u32::MAX,
+        delay_us,
     }
 }

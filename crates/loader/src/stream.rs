@@ -58,7 +58,8 @@ pub(crate) struct Sending<'a> {
     block: u32,
     pub placed: Placed<'a>,
     pub packed: Option<Packed>,
-    encrypt: bool,
+    /// Whether the chip shall encrypt.
+    pub encrypt: bool,
 }
 
 impl Sending<'_> {
@@ -111,22 +112,19 @@ impl<L: Link> Session<L> {
     /// Brings the contents of a stream into flash.
     pub(crate) async fn write_stream(
         &mut self,
-        payload: Payload<'_>,
+        mut payload: Payload<'_>,
         stream: &Stream,
         erasure: &mut Erasure,
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
-        let Payload {
-            placed,
-            packed,
-            encrypt,
-        } = payload;
+        let packed = payload.packed.take();
+        let (placed, encrypt) = (payload.placed, payload.encrypt);
         let mut packed = packed.filter(|(_, planned)| self.takes_packed(stream, *planned));
         let mut at = stream.range.start;
-        if self.stub_must_prove() && !encrypt {
+        if self.stub_must_prove() {
             let first = at..stream.range.end.min(at.saturating_add(SECTOR));
-            if self.prove_stub_writes(placed, &first, observer).await? {
+            if self.prove_stub_writes(&payload, &first, observer).await? {
                 // A compressed stream is one whole.
                 if packed.is_none() || first.end == stream.range.end {
                     at = first.end;
@@ -161,6 +159,7 @@ impl<L: Link> Session<L> {
                 packed: packed.take().map(|(packed, _)| packed),
                 encrypt,
             };
+            let by_stub = self.stub_runs();
             let result = self.send_stream(sending, erasure, meter, observer).await;
             erasure.used(part.sectors().end.saturating_add(overrun));
             let (reached, fault) = match result {
@@ -189,6 +188,9 @@ impl<L: Link> Session<L> {
                     session.good_until(placed, at..reached).await
                 })
                 .await?
+            } else if by_stub {
+                // What it has answered it may not have written yet.
+                at
             } else {
                 sector_floor(reached).max(at)
             };

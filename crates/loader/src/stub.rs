@@ -18,10 +18,13 @@ use guru_link::Link;
 use guru_stub::{Kind, Stub};
 use guru_wire::{Opcode, capability};
 
-use crate::{Error, Event, NoStub, Notice, Observer, Session, UsbMode};
+use crate::{CannotEncrypt, Error, Event, NoStub, Notice, Observer, Session, UsbMode};
 
 /// Largest answer of a stub: a packet of READ_FLASH, with room for its frame's damage.
 const MAX_ANSWER: usize = 4096 + 64;
+
+/// Requests on their way to a stub with eight slots.
+const SLOTS_AHEAD: u32 = 6;
 
 /// How often a stub is put up until it is given up.
 const ATTEMPTS: u32 = 2;
@@ -39,6 +42,20 @@ pub(crate) struct StubState {
     writes: bool,
     /// Why it is not used, once that was told.
     refused: Option<NoStub>,
+    /// What of the present job the ROM cannot do.
+    need: Option<Need>,
+}
+
+/// What only a stub can do: where it fails, so does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Flash beyond what the ROM's addresses reach, up to here: to the ROM it would begin again at 0.
+    Addresses {
+        /// Behind the last byte.
+        end: u64,
+    },
+    /// Encrypted writes (ESP32).
+    Encryption,
 }
 
 /// A stub that answers.
@@ -148,6 +165,79 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Has the stub come for what the ROM cannot do.
+    pub(crate) async fn need_stub(
+        &mut self,
+        need: Need,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        if self.stub_may_satisfy(need) && self.engage_stub(observer).await? {
+            let granted = match (need, self.stub.running) {
+                (_, None) => false,
+                (Need::Addresses { .. }, Some(stub)) => stub.grants(capability::ADDRESS_32BIT),
+                (Need::Encryption, Some(_)) => true,
+            };
+            if granted {
+                self.stub.need = Some(need);
+                return Ok(());
+            }
+        }
+        Err(self.unsatisfied(need))
+    }
+
+    fn stub_may_satisfy(&self, need: Need) -> bool {
+        // Of Espressif's it is not known which version it is, and the first one has neither.
+        !self.device.secure_download
+            && self.stub_may_run()
+            && self
+                .stub
+                .stub
+                .as_ref()
+                .is_some_and(|stub| stub.kind == Kind::Guru)
+            && match need {
+                Need::Addresses { .. } => self.chip.flash.address_32bit,
+                Need::Encryption => true,
+            }
+    }
+
+    /// Whether a stub reaches all of a large flash.
+    pub(crate) fn stub_may_reach_all(&self) -> bool {
+        self.stub_may_satisfy(Need::Addresses { end: 0 })
+    }
+
+    /// Whether a stub may encrypt what it writes.
+    pub(crate) fn stub_may_encrypt(&self) -> bool {
+        self.stub_may_satisfy(Need::Encryption)
+    }
+
+    /// A job begins: so far the ROM can do it.
+    pub(crate) fn need_no_stub(&mut self) {
+        self.stub.need = None;
+    }
+
+    /// Whether the job cannot be left to the ROM.
+    pub(crate) fn needs_stub(&self) -> bool {
+        self.stub.need.is_some()
+    }
+
+    fn unsatisfied(&self, need: Need) -> Error {
+        let chip = self.chip.name;
+        match need {
+            Need::Addresses { end } => Error::BeyondAddresses { end },
+            Need::Encryption => Error::CannotEncrypt(CannotEncrypt::Rom { chip }),
+        }
+    }
+
+    /// Requests that the stub takes before it has answered the first. `None`: none runs.
+    pub(crate) fn stub_requests_ahead(&self) -> Option<u32> {
+        let running = self.stub.running?;
+        Some(if running.grants(capability::SMALL_SLOTS) {
+            SLOTS_AHEAD
+        } else {
+            1
+        })
+    }
+
     /// What keeps a stub from running on this chip, in its mode and over this port.
     async fn stub_impossible(&mut self) -> Result<Option<NoStub>, Error> {
         let rom = &self.chip.rom;
@@ -177,7 +267,11 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         self.refuse_stub(reason, observer);
-        self.leave_stub(observer).await
+        self.leave_stub(observer).await?;
+        match self.stub.need {
+            Some(need) => Err(self.unsatisfied(need)),
+            None => Ok(()),
+        }
     }
 
     fn refuse_stub(&mut self, reason: NoStub, observer: &mut dyn Observer) {

@@ -32,6 +32,7 @@ impl<L: Link> Session<L> {
         if self.flash_encryption().await? {
             observer.event(Event::Notice(Notice::ReadsEncrypted));
         }
+        self.need_no_stub();
         request.files.sort_by_key(|file| file.address);
         let flash = self.attach_sized(&request.flash, observer).await?;
         self.tell_size(flash.size.min(u64::from(u32::MAX)) as u32)
@@ -53,9 +54,7 @@ impl<L: Link> Session<L> {
         )
         .map_err(|error| self.lacks(Lacking::Parameter(error)))?;
         for file in &request.files {
-            let length = u64::from(file.contents.len());
-            let end = u64::from(file.address) + length;
-            self.check_reach(&request.flash, &flash, end)?;
+            let (length, end) = (u64::from(file.contents.len()), file.end());
             if end > flash.size {
                 return Err(Error::DoesNotFit {
                     file: file.name.clone(),
@@ -65,6 +64,8 @@ impl<L: Link> Session<L> {
                 });
             }
         }
+        let end = request.files.iter().map(FilePart::end).max();
+        self.reach(end.unwrap_or(0), observer).await?;
         if !self.has_digest() {
             let all: u64 = request
                 .files

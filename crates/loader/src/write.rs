@@ -15,6 +15,7 @@ use crate::event::Step;
 use crate::job::{Part, Planned, Pool, Prepared, Target, WriteJob, Zlib, parameters};
 use crate::progress::Meter;
 use crate::stream::{Erasure, Payload};
+use crate::stub::Need;
 use crate::{
     Compress, Error, Event, FilePart, Incomparable, Notice, Observer, Session, Skip, Verify,
     WriteRequest,
@@ -63,7 +64,9 @@ impl<L: Link> Session<L> {
             // It is said why.
             self.engage_stub(observer).await?;
         }
-        request.by_stub &= self.stub_may_run() && request.files.iter().all(|file| !file.encrypt);
+        self.need_no_stub();
+        let encrypts = request.files.iter().any(|file| file.encrypt);
+        request.by_stub &= self.stub_may_run() && (!encrypts || self.stub_may_encrypt());
         if !self.can_inflate() && !request.by_stub {
             request.compress = Compress::Never;
         }
@@ -95,8 +98,8 @@ impl<L: Link> Session<L> {
             .filter(|file| !file.contents.is_empty())
         {
             let length = u64::from(file.contents.len());
-            let end = u64::from(file.address) + length;
-            self.check_reach(&request.flash, &flash, end)?;
+            let end = file.end();
+            self.check_known(&request.flash, &flash, end)?;
             if end > room {
                 return Err(Error::DoesNotFit {
                     file: file.name.clone(),
@@ -109,6 +112,12 @@ impl<L: Link> Session<L> {
                 self.check_rom_reach(end)?;
             }
         }
+        let ends = request.files.iter().map(FilePart::end);
+        let end = ends.max().unwrap_or_default();
+        if encrypts && !self.chip.rom.encrypts() {
+            self.need_stub(Need::Encryption, observer).await?;
+        }
+        self.reach(end, observer).await?;
         if request.by_stub && !self.has_digest() {
             self.engage_stub_for(&mut request, room, observer).await?;
         }

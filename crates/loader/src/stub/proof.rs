@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use guru_link::Link;
+use guru_stub::Kind;
 use guru_wire::{Begin, Command};
 use md5::{Digest, Md5};
 
 use super::Failed;
 use crate::compress::{Work, compress};
-use crate::digest::Placed;
+use crate::stream::Payload;
 use crate::{Error, NoStub, Observer, Session};
 
 /// Bytes of flash that are compared.
@@ -54,9 +55,19 @@ impl<L: Link> Session<L> {
         sample: &Sample,
     ) -> Result<Option<NoStub>, Failed> {
         let known = self.flash.as_ref().and_then(|flash| flash.id);
-        let controller = self.spi_begin().await?;
+        // Ours sets all registers for each transaction; others may count on what they have set.
+        let ours = self
+            .stub
+            .running
+            .is_some_and(|stub| stub.kind == Kind::Guru);
+        let controller = match ours {
+            true => None,
+            false => Some(self.spi_begin().await?),
+        };
         let id = self.spi_flash_id().await?;
-        self.spi_end(controller).await?;
+        if let Some(controller) = controller {
+            self.spi_end(controller).await?;
+        }
         if known.is_some_and(|known| known != id) {
             return Ok(Some(NoStub::OtherId));
         }
@@ -77,17 +88,22 @@ impl<L: Link> Session<L> {
     /// and the ROM goes on.
     pub(crate) async fn prove_stub_writes(
         &mut self,
-        placed: Placed<'_>,
+        payload: &Payload<'_>,
         sector: &Range<u32>,
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
         self.note_unfinished(sector);
+        let placed = payload.placed;
         let written = self
             .insist(observer, async |session, _| {
                 if !session.stub_runs() {
                     return Ok(false);
                 }
-                session.write_one_sector(placed, sector).await?;
+                session.write_one_sector(payload, sector).await?;
+                if payload.encrypt {
+                    // Without the key no more can be known.
+                    return Ok(session.unencrypted(placed, sector).await?.is_none());
+                }
                 session.holds(placed, sector).await
             })
             .await;
@@ -140,14 +156,18 @@ impl<L: Link> Session<L> {
     /// One sector, or less at the end of the contents.
     async fn write_one_sector(
         &mut self,
-        placed: Placed<'_>,
+        payload: &Payload<'_>,
         sector: &Range<u32>,
     ) -> Result<(), Error> {
+        let placed = payload.placed;
         let work = Work {
             contents: placed.contents.clone(),
             range: placed.inside(sector),
         };
-        let packed = compress(&work)?;
+        let packed = match payload.encrypt {
+            true => None,
+            false => compress(&work)?,
+        };
         let mut raw = vec![0; sector.len()];
         placed.contents.read_at(work.range.start, &mut raw)?;
         let begin = Begin {
@@ -155,7 +175,7 @@ impl<L: Link> Session<L> {
             blocks: 1,
             block_size: sector.len() as u32,
             offset: sector.start,
-            encrypted: Some(false),
+            encrypted: Some(payload.encrypt),
         };
         let (sequence, stay) = (0, true);
         let commands = match &packed {

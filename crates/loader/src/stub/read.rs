@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use guru_link::Link;
-use guru_wire::Command;
+use guru_wire::{Command, Opcode};
 use md5::{Digest, Md5};
 
 use crate::channel::Fault;
@@ -48,7 +48,7 @@ impl<L: Link> Session<L> {
         for _ in 0..FEW_ATTEMPTS {
             let mut meter = Meter::new(crate::event::Step::Read, range.start, 0);
             let came = self
-                .stream_by_stub(range, PACKET, &mut meter, &mut |_| {})
+                .stream_by_stub(range, PACKET, &mut || {}, &mut meter, &mut |_| {})
                 .await;
             match came.end {
                 Ok(()) => return Ok(Some(came.bytes)),
@@ -64,10 +64,11 @@ impl<L: Link> Session<L> {
     }
 
     /// Reads a range through the stub; each piece of it is proved by digest. Fewer bytes than asked for
-    /// mean that the stub is there no longer.
+    /// mean that the stub is there no longer. `meanwhile` is called when the chip has been asked.
     pub(crate) async fn read_range_by_stub(
         &mut self,
         range: &Range<u32>,
+        meanwhile: &mut dyn FnMut(),
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Result<Vec<u8>, Error> {
@@ -83,7 +84,7 @@ impl<L: Link> Session<L> {
                 PACKET
             };
             let mut came = self
-                .stream_by_stub(&(at..end), packet, meter, observer)
+                .stream_by_stub(&(at..end), packet, meanwhile, meter, observer)
                 .await;
             if let Err(fault) = came.end {
                 self.mend(fault, observer).await?;
@@ -139,12 +140,13 @@ impl<L: Link> Session<L> {
         &mut self,
         range: &Range<u32>,
         packet: u32,
+        meanwhile: &mut dyn FnMut(),
         meter: &mut Meter,
         observer: &mut dyn Observer,
     ) -> Came {
         let mut bytes = Vec::with_capacity(range.len());
         let end = self
-            .take_packets(range, packet, &mut bytes, meter, observer)
+            .take_packets(range, packet, meanwhile, &mut bytes, meter, observer)
             .await;
         if matches!(end, Err(Fault::Silence | Fault::Damaged)) {
             self.channel.count_fault();
@@ -156,6 +158,7 @@ impl<L: Link> Session<L> {
         &mut self,
         range: &Range<u32>,
         packet: u32,
+        meanwhile: &mut dyn FnMut(),
         bytes: &mut Vec<u8>,
         meter: &mut Meter,
         observer: &mut dyn Observer,
@@ -167,25 +170,32 @@ impl<L: Link> Session<L> {
             window: WINDOW,
         };
         let timeout = self.channel.timeouts.command * self.line.patience;
-        self.channel.exchange(&command, 0, timeout).await?;
-        let mut packets = 0;
+        self.channel.send(&command).await?;
+        meanwhile();
+        self.channel
+            .await_answer(Opcode::ReadFlash, timeout)
+            .await?;
+        let (mut packets, mut md5) = (0, Md5::new());
         while bytes.len() < range.len() {
             let due = (packet as usize).min(range.len() - bytes.len());
             let came = self.channel.frame(timeout).await?;
             if came.len() != due {
                 return Err(Fault::Damaged);
             }
-            bytes.extend_from_slice(&came);
             packets += 1;
-            let whole = bytes.len() == range.len();
+            let have = bytes.len() + due;
+            let whole = have == range.len();
             if whole || packets % TOGETHER == 0 {
-                let acknowledged = (bytes.len() as u32).to_le_bytes();
+                let acknowledged = (have as u32).to_le_bytes();
                 self.channel.send_frame(&acknowledged).await?;
             }
+            // More is on its way meanwhile.
+            bytes.extend_from_slice(&came);
+            md5.update(&came);
             meter.sent(due as u64, range.start + bytes.len() as u32, observer);
         }
         let digest = self.channel.frame(timeout).await?;
-        if digest != Md5::digest(&bytes[..]).as_slice() {
+        if digest != md5.finalize().as_slice() {
             // Some byte of the packets, or of the digest itself.
             return Err(Fault::Damaged);
         }

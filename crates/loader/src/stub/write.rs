@@ -91,7 +91,7 @@ impl<L: Link> Session<L> {
             blocks: blocks.len() as u32,
             block_size: flow.block,
             offset: start,
-            encrypted: Some(false),
+            encrypted: Some(sending.encrypt),
         };
         let begin = match packed {
             Some(_) => Command::FlashDeflBegin(begin),

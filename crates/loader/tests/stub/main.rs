@@ -284,14 +284,91 @@ fn the_chip_is_left_in_its_rom_loader_unless_it_shall_stay_in_the_stub() {
 
 #[test]
 fn a_stub_file_that_is_damaged_ends_the_session_before_the_flash_is_asked() {
-    let file = StubFile {
-        name: "esp32c3.json".to_owned(),
-        bytes: b"{\"entry\": 1}".to_vec(),
+    let json = |entry: u32, text: &str, text_start: u32, data_start: u32| {
+        let json = format!(
+            r#"{{"entry": {entry}, "text": "{text}", "text_start": {text_start}, "data": "Zm9v",
+                 "data_start": {data_start}}}"#
+        );
+        (Kind::Official, vec![("esp32c3.json", json.into_bytes())])
     };
-    let link = FakeStub::open("sim://esp32c3", Fault::None);
-    let source = Source::Files(Kind::Official, Arc::new(vec![file]));
-    let error = connect_to(link, source).err().unwrap();
-    assert!(matches!(error, Error::Stub(_)), "{error}");
+    let ours = |sha: &str, length: u32| {
+        let toml = format!(
+            "entry = 0x40380000\nsha256 = '{sha}'\nsegments = [{{ address = 0x40380000, len = {length} }}]"
+        );
+        let files = vec![
+            ("esp32c3.toml", toml.into_bytes()),
+            ("esp32c3.bin", b"code".to_vec()),
+        ];
+        (Kind::Guru, files)
+    };
+    const OF_CODE: &str = "5694d08a2e53ffcae0c3103e5ad6f6076abd960eb1f8a56577040bc1028f702b";
+    let (text, data) = (0x4038_0000, 0x3FC9_6000);
+    let cut = (
+        Kind::Official,
+        vec![("esp32c3.json", b"{\"entry\": 1}".to_vec())],
+    );
+    for (what, (kind, files)) in [
+        ("a field is missing", cut),
+        ("no Base64", json(text, "Zm9v*mFy", text, data)),
+        ("entry outside", json(text + 8, "Zm9vYmFy", text, data)),
+        ("segments overlap", json(text, "Zm9vYmFy", text, text + 4)),
+        ("in flash", json(0x4200_0000, "Zm9vYmFy", 0x4200_0000, data)),
+        ("behind RAM", json(text, "Zm9vYmFy", text, 0xFFFF_FFFC)),
+        ("not in words", json(text + 2, "Zm9vYmFy", text + 2, data)),
+        ("wrong digest", ours(&OF_CODE.replace('5', "6"), 4)),
+        ("wrong length", ours(OF_CODE, 8)),
+    ] {
+        let files = files.into_iter().map(|(name, bytes)| StubFile {
+            name: name.to_owned(),
+            bytes,
+        });
+        let link = FakeStub::open("sim://esp32c3?flash-size=1MB", Fault::None);
+        let flash = link.flash();
+        flash.load(0, &noise(1 << 20, 9));
+        let source = Source::Files(kind, Arc::new(files.collect()));
+        let error = connect_to(link, source).err().unwrap();
+        assert!(matches!(error, Error::Stub(_)), "{what}: {error}");
+        assert!(flash.read(0..1 << 20) == noise(1 << 20, 9), "{what}");
+    }
+}
+
+/// The one that is played has no addresses of four bytes.
+#[test]
+fn flash_that_no_loader_reaches_is_refused_before_anything_is_changed() {
+    let link = FakeStub::open("sim://esp32s3?flash-size=32MB", Fault::None);
+    let (mut session, _) = connect_to(link, Source::Embedded).unwrap();
+    let mut request = request(&code(100_000, 1));
+    request.files[0].address = 0x100_0000;
+    let job = WriteJob::new(request, None).unwrap();
+    let result = block_on(session.write_flash(job, &mut |_| {}));
+    assert!(matches!(result, Err(Error::BeyondAddresses { .. })));
+    let region = EraseRegion {
+        address: 0x100_0000,
+        length: ReadLength::All,
+    };
+    let options = FlashOptions::default();
+    let result = block_on(session.erase_region(&options, region, false, &mut |_| {}));
+    assert!(matches!(result, Err(Error::BeyondAddresses { .. })));
+    assert!(session.link().counts.touched.is_empty());
+}
+
+#[test]
+fn a_range_outside_of_the_flash_brings_no_stub() {
+    let (mut session, _) = connect("esp32s3", Fault::None);
+    let options = FlashOptions::default();
+    let region = EraseRegion {
+        address: 0x30_0000,
+        length: ReadLength::Bytes(0x200_0000),
+    };
+    let result = block_on(session.erase_region(&options, region, false, &mut |_| {}));
+    assert!(matches!(result, Err(Error::OutsideFlash { .. })));
+    let mut request = request(&code(100_000, 1));
+    request.files[0].address = 0x3F_0000;
+    let job = WriteJob::new(request, None).unwrap();
+    let result = block_on(session.write_flash(job, &mut |_| {}));
+    assert!(matches!(result, Err(Error::DoesNotFit { .. })));
+    let counts = &session.link().counts;
+    assert_eq!((counts.starts, counts.touched.len()), (0, 0));
 }
 
 #[test]

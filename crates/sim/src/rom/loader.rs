@@ -230,6 +230,8 @@ impl Loader {
                 Ok(())
             }
         };
+        // What was to read does not return.
+        let replaced = matches!((known, act), (Some(Opcode::ReadFlashSlow), Act::Jump(_)));
         let status_len = driver.board.chip.rom.status_len;
         let packet =
             Response::new(self.last_opcode, self.value, &data, status, status_len).encode();
@@ -237,7 +239,9 @@ impl Loader {
             at: driver.now,
             flash,
             packet,
-            times: if self.last_opcode == Opcode::Sync as u8 {
+            times: if replaced {
+                0
+            } else if self.last_opcode == Opcode::Sync as u8 {
                 SYNC_ANSWERS
             } else {
                 1
@@ -309,6 +313,11 @@ impl Loader {
             }
             Opcode::SpiAttach => driver.board.spi.attached = true,
             Opcode::ReadFlashSlow => {
+                // The function that reads is called through a pointer in RAM, whatever it is.
+                if let Some(function) = replaced_read(driver) {
+                    *act = Act::Jump(function);
+                    return Ok(());
+                }
                 data.resize(READ_LEN, 0);
                 let len = request.word(4) as usize;
                 if len > READ_LEN {
@@ -380,6 +389,13 @@ fn write_registers(request: &Request<'_>, driver: &mut Driver<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// What stands in the ROM's pointer to its function that reads flash, if a client has put it there.
+fn replaced_read(driver: &mut Driver<'_>) -> Option<u32> {
+    let pointer = driver.board.chip.rom.start_pointer?;
+    let function = driver.board.read(pointer, driver.now);
+    (function != 0).then_some(function)
 }
 
 fn read(driver: &mut Driver<'_>, offset: u32, data: &mut [u8]) -> Result<(), Refusal> {
