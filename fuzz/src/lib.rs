@@ -5,12 +5,14 @@
 //! any Rust and in every test run; and libFuzzer (`fuzz/libfuzzer`).
 
 mod config;
+mod elf;
 mod image;
 mod rfc2217;
 mod trace;
 mod wire;
 
 pub use config::{config, guru_toml};
+pub use elf::elf;
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
 pub use trace::trace;
@@ -27,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("security_info", security_info),
     ("image", image),
     ("hex", hex),
+    ("elf", elf),
     ("rfc2217", rfc2217),
     ("trace", trace),
     ("config", config),

@@ -6,6 +6,7 @@
 mod case;
 mod clients;
 mod commands;
+mod elf2image;
 mod identity;
 mod inputs;
 mod javascript;
@@ -67,6 +68,14 @@ fn main() -> ExitCode {
     trials.push(trial(
         "ours takes every option of the reference".into(),
         Box::new(commands::same_options),
+    ));
+    trials.push(trial(
+        "images of made-up programs are those of the reference".into(),
+        Box::new(elf2image::made_up),
+    ));
+    trials.push(trial(
+        "images of real programs are those of the reference".into(),
+        Box::new(elf2image::real),
     ));
     trials.push(Trial::test(
         "every chip has been told to be something",

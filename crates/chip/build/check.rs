@@ -120,6 +120,16 @@ impl Check<'_> {
             "image.bootloader_offset",
             "is not a multiple of a sector (4096)",
         );
+        let pages = &chip.image.mmu_pages;
+        self.require(
+            pages.is_sorted()
+                && pages
+                    .iter()
+                    .all(|page| page.is_power_of_two() && *page >= 0x1000)
+                && pages.contains(&0x1_0000),
+            "image.mmu_pages",
+            "are not ascending powers of two with 64 KB among them",
+        );
     }
 
     fn rom(&mut self, chip: &Chip) {

@@ -149,6 +149,7 @@ impl Emit {
         chip_id: {:?},
         bootloader_offset: {:#x},
         legacy_revision: LegacyRevision::{:?},
+        mmu_pages: &{:?},
     }},
     rom: {},
     rom_code: {},
@@ -177,6 +178,7 @@ impl Emit {
             c.image.chip_id,
             c.image.bootloader_offset,
             c.image.legacy_revision,
+            c.image.mmu_pages,
             rom(c),
             c.rom_code
                 .as_ref()

@@ -72,6 +72,7 @@ pub enum Quirk {
     SlowFpga,
     #[serde(rename = "unsure-below-115200")]
     UnsureBelow115200,
+    ShortLastPage,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +88,12 @@ pub struct Image {
     pub chip_id: Option<u16>,
     pub bootloader_offset: u32,
     pub legacy_revision: LegacyRevision,
+    #[serde(default = "fixed_page")]
+    pub mmu_pages: Vec<u32>,
+}
+
+fn fixed_page() -> Vec<u32> {
+    vec![0x1_0000]
 }
 
 #[derive(Deserialize, Clone, Copy, Debug)]

@@ -99,6 +99,9 @@ pub struct ImageRules {
     pub bootloader_offset: u32,
     /// What the legacy `min_rev` header byte is compared with.
     pub legacy_revision: LegacyRevision,
+    /// Sizes in bytes of the pages by which flash is mapped, ascending, among which a program
+    /// chooses; one alone is fixed. 64 KB is always among them.
+    pub mmu_pages: &'static [u32],
 }
 
 /// What the legacy `min_rev` byte of an image header is compared with.
@@ -793,4 +796,7 @@ pub enum Quirk {
     SlowFpga,
     /// ESP32-C2: its loader is not sure to be reached below 115200 bits per second.
     UnsureBelow115200,
+    /// ESP32: old bootloaders of ESP-IDF do not map the last page of a segment that ends within its
+    /// first 36 bytes.
+    ShortLastPage,
 }

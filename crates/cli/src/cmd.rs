@@ -5,6 +5,7 @@ mod chip_id;
 mod completions;
 mod config;
 mod dump_mem;
+mod elf2image;
 mod erase_flash;
 mod erase_region;
 pub(crate) mod flash;
@@ -86,6 +87,7 @@ pub enum Command {
     ReadMem(read_mem::ReadMem),
     WriteMem(write_mem::WriteMem),
     DumpMem(dump_mem::DumpMem),
+    Elf2image(elf2image::Elf2image),
     LoadRam(load_ram::LoadRam),
     Run(run::Run),
     Reset(reset::Reset),
@@ -122,6 +124,7 @@ impl Command {
             Self::ReadMem(command) => command.run(context),
             Self::WriteMem(command) => command.run(context),
             Self::DumpMem(command) => command.run(context),
+            Self::Elf2image(command) => command.run(context),
             Self::LoadRam(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),

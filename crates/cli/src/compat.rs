@@ -12,6 +12,7 @@ mod screen;
 mod settings;
 mod table;
 
+pub use commands::chip_missing;
 pub use esptool::run;
 pub use screen::{MERGED, reason};
 pub use table::{OldCommand, OldCommandLine, OldOption, old_command_line};

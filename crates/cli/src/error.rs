@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use guru_image::{FirmwareError, RamError};
+use guru_image::{BuildError, ElfError, FirmwareError, Place, RamError};
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
 use guru_sim::{OptionsError, ServeError};
@@ -41,6 +41,12 @@ pub enum Error {
     /// A file that is to be written or compared.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
+    /// A file that is no ELF file of a program, or a damaged one.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// An ELF file of which no image can be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// What is wrong with the value of an option.
     #[error("{option}: {error}")]
     InOption {
@@ -297,6 +303,8 @@ impl Error {
             | Self::Config(_)
             | Self::Ram(_)
             | Self::Simulator(_) => Kind::Usage,
+            Self::Elf(ElfError::Read(_)) | Self::Build(BuildError::Read(_)) => Kind::File,
+            Self::Elf(_) | Self::Build(_) => Kind::Usage,
             Self::Arguments { .. } => Kind::File,
             Self::NotPrinted { .. } => Kind::Verify,
             Self::Serve(ServeError::Listen(..)) => Kind::Port,
@@ -354,9 +362,14 @@ impl Error {
             Self::NoPort { .. } => {
                 Some("name the port with --port; 'guru ports' lists what there is")
             }
-            Self::Firmware(FirmwareError::Elf { .. }) => {
-                Some("write the image (.bin) that the build made of it")
-            }
+            Self::Firmware(FirmwareError::Misplaced { place, .. }) => Some(match place {
+                Place::Page(_) => "0x10000 is where most partition tables have the application",
+                Place::Behind(_) => {
+                    "0x10000 is where most partition tables have the application; write a \
+                     bootloader and a partition table too"
+                }
+                Place::Start => "write it at 0x0",
+            }),
             _ => None,
         };
         let ports = match self {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use guru_chip::Chip;
-use guru_image::Firmware;
+use guru_image::{Contents, Elf, Firmware, FirmwareError, FirmwarePart};
 use guru_loader::{Error as LoaderError, FilePart, FlashSizeOption};
 
 use crate::args;
@@ -36,6 +36,79 @@ pub fn open(arguments: &[OsString], encrypt: bool) -> Result<Vec<FilePart>, Erro
         }
     }
     Ok(parts)
+}
+
+/// Whether there are ELF files among the parts, of which images must be made for the chip.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn has_elf(parts: &[FilePart]) -> Result<bool, Error> {
+    for part in parts {
+        for contents in [Some(&part.contents), part.previous.as_ref()] {
+            if let Some(contents) = contents
+                && Elf::is_elf(contents).map_err(FirmwareError::Read)?
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The parts with images in place of ELF files, checked as all are.
+///
+/// # Errors
+/// An ELF file of which no image can be made, or that makes no sense where it shall be.
+pub fn for_chip(
+    parts: &[FilePart],
+    chip: &'static Chip,
+    size: &FlashSizeOption,
+) -> Result<Vec<FilePart>, Error> {
+    let mut made = Vec::with_capacity(parts.len());
+    for part in parts {
+        let convert = |contents: &Contents| {
+            let contents = contents.clone();
+            let part_of_it = FirmwarePart {
+                address: None,
+                contents,
+            };
+            part_of_it.for_chip(part.address, chip)
+        };
+        let mut previous = match &part.previous {
+            Some(contents) => convert(contents)?,
+            None => Vec::new(),
+        }
+        .into_iter();
+        for one in convert(&part.contents)? {
+            made.push(FilePart {
+                address: one.address.unwrap_or(part.address),
+                contents: one.contents,
+                previous: previous.next().map(|one| one.contents),
+                name: part.name.clone(),
+                encrypt: part.encrypt,
+            });
+        }
+    }
+    check(&made, Some(chip), size)?;
+    Ok(made)
+}
+
+/// As [`for_chip`], for a session with a chip.
+///
+/// # Errors
+/// The same, as a session tells it.
+pub fn for_session(
+    parts: &[FilePart],
+    chip: &'static Chip,
+    size: &FlashSizeOption,
+) -> Result<Vec<FilePart>, LoaderError> {
+    for_chip(parts, chip, size).map_err(|error| match error {
+        Error::Session(error) => error,
+        error => {
+            let causes = error.causes().into_iter().map(|cause| format!(": {cause}"));
+            LoaderError::BadRequest(format!("{error}{}", causes.collect::<String>()))
+        }
+    })
 }
 
 /// Gives each part what is believed to be in its place: files, or `skip`, in the parts' order. A
@@ -171,8 +244,6 @@ fn size_bytes(label: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use guru_image::Contents;
-
     use super::*;
 
     fn part(name: &str, address: u32, length: usize) -> FilePart {

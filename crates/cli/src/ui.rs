@@ -3,6 +3,7 @@
 
 mod chip;
 mod escape;
+mod image;
 mod json;
 mod out;
 mod text;
@@ -11,6 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use guru_image::BuildNotice;
 use guru_loader::{
     Event, ExtendedMac, FlashInfo, FlashStatus, SecurityReport, Sfdp, StatusChange, WriteReport,
 };
@@ -21,6 +23,7 @@ use crate::config::Source;
 use crate::error::Error;
 
 pub use escape::escape;
+pub use image::ImageFile;
 pub use json::Json;
 pub use out::{Out, Stream};
 pub use text::Text;
@@ -149,6 +152,12 @@ pub enum Message {
         /// Why.
         reason: String,
     },
+    /// Something about an image that is being made.
+    Image {
+        /// What.
+        #[serde(flatten)]
+        notice: BuildNotice,
+    },
     /// The chip is connected; its command begins.
     Ready,
     /// New boards are waited for.
@@ -235,6 +244,13 @@ pub enum Report {
         address: u32,
         /// Bytes read.
         bytes: u64,
+    },
+    /// `elf2image`.
+    Elf2image {
+        /// The chip for which it is.
+        chip: &'static str,
+        /// The files that were made.
+        files: Vec<ImageFile>,
     },
     /// `erase-flash`.
     EraseFlash,

@@ -219,16 +219,19 @@ mod tests {
         chip_id: Some(5),
         bootloader_offset: 0,
         legacy_revision: LegacyRevision::Minor,
+        mmu_pages: &[0x1_0000],
     };
     const ESP32: ImageRules = ImageRules {
         chip_id: Some(0),
         bootloader_offset: 0x1000,
         legacy_revision: LegacyRevision::Major,
+        mmu_pages: &[0x1_0000],
     };
     const ESP8266: ImageRules = ImageRules {
         chip_id: None,
         bootloader_offset: 0,
         legacy_revision: LegacyRevision::Major,
+        mmu_pages: &[0x1_0000],
     };
 
     fn check(bytes: &[u8], rules: &ImageRules, revision: u16) -> Compatibility {

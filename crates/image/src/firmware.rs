@@ -3,9 +3,12 @@
 use std::io::BufReader;
 use std::path::Path;
 
+use guru_chip::Chip;
 use thiserror::Error;
 
+use crate::build::{BuildError, BuildOptions, SharedPage, WriteError, build};
 use crate::contents::{Contents, ReadError};
+use crate::elf::{Elf, ElfError};
 use crate::hex::{self, HexError};
 
 /// Bytes at the start of a file by which its kind is known.
@@ -25,14 +28,37 @@ pub enum FirmwareError {
         /// The mistake.
         source: HexError,
     },
-    /// It is an ELF file, which says where a program runs, not where it lies in flash.
-    #[error(
-        "'{name}' is an ELF file, and ELF input is not accepted here: make an image of it first"
-    )]
-    Elf {
+    /// It is an ELF file with a mistake.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// It is an ELF file of which no image can be made.
+    #[error(transparent)]
+    Image(#[from] BuildError),
+    /// It is an ELF file, and its image makes no sense at an address.
+    #[error("the image of '{name}' cannot be at {address:#x}: {}", match place {
+        Place::Page(page) => format!("flash is mapped by pages, so only a multiple of {page:#x} will do"),
+        Place::Behind(offset) => format!("it is mapped by a bootloader, which stands at {offset:#x}"),
+        Place::Start => "the ROM boots it from 0x0".to_owned(),
+    })]
+    Misplaced {
         /// The file.
         name: String,
+        /// Address in flash.
+        address: u32,
+        /// Where it could be.
+        place: Place,
     },
+}
+
+/// Where the image of an ELF file could be in flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At a multiple of these bytes.
+    Page(u32),
+    /// Behind the bootloader at this offset.
+    Behind(u32),
+    /// At the start alone.
+    Start,
 }
 
 /// What is to be written, from one file.
@@ -55,8 +81,62 @@ pub struct FirmwarePart {
     pub contents: Contents,
 }
 
+impl FirmwarePart {
+    /// What is written to a chip's flash when the part is asked for at `address`: an ELF file as its
+    /// image, anything else as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`FirmwareError::Elf`], [`FirmwareError::Image`], and [`FirmwareError::Misplaced`] when an
+    /// image would not run from there.
+    pub fn for_chip(self, address: u32, chip: &'static Chip) -> Result<Vec<Self>, FirmwareError> {
+        if !Elf::is_elf(&self.contents)? {
+            return Ok(vec![self]);
+        }
+        let elf = Elf::read(&self.contents)?;
+        let options = BuildOptions {
+            shared_page: SharedPage::Join,
+            ..BuildOptions::default()
+        };
+        let mut parts = Vec::new();
+        for file in build(&elf, chip, &options, &mut |_| {})? {
+            let misplaced = |place| FirmwareError::Misplaced {
+                name: self.contents.name().to_owned(),
+                address,
+                place,
+            };
+            if file.offset.is_some() && address != 0 {
+                return Err(misplaced(Place::Start));
+            }
+            if let Some(page) = file.page {
+                let bootloader = chip.image.bootloader_offset;
+                if address == bootloader {
+                    return Err(misplaced(Place::Behind(bootloader)));
+                }
+                if !address.is_multiple_of(page) {
+                    return Err(misplaced(Place::Page(page)));
+                }
+            }
+            let mut bytes = Vec::new();
+            file.write_to(&mut bytes).map_err(|error| match error {
+                WriteError::Read(error) => error,
+                WriteError::Write(source) => ReadError::Io {
+                    name: self.contents.name().into(),
+                    source,
+                },
+            })?;
+            parts.push(Self {
+                address: Some(address + file.offset.unwrap_or(0)),
+                contents: Contents::from_bytes(self.contents.name(), bytes)?,
+            });
+        }
+        Ok(parts)
+    }
+}
+
 impl Firmware {
-    /// Opens a binary or Intel HEX file.
+    /// Opens a binary or Intel HEX file. An ELF file is one part; for a chip it becomes others
+    /// ([`for_chip`](FirmwarePart::for_chip)).
     ///
     /// # Errors
     ///
@@ -66,11 +146,6 @@ impl Firmware {
         let contents = Contents::open(path)?;
         let mut head = vec![0; HEAD_LEN.min(contents.len()) as usize];
         contents.read_at(0, &mut head)?;
-        if head.starts_with(b"\x7FELF") {
-            return Err(FirmwareError::Elf {
-                name: contents.name().to_owned(),
-            });
-        }
         if hex::looks_like_hex(&head) {
             return Self::from_hex(&contents);
         }
@@ -159,10 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn an_elf_file_is_refused() {
+    fn a_cut_elf_file_is_no_firmware() {
         let file = Scratch::new("app.elf", b"\x7FELF\x01\x01\x01");
-        let error = Firmware::open(&file.0).unwrap_err();
-        assert!(matches!(error, FirmwareError::Elf { .. }));
+        let part = Firmware::open(&file.0).unwrap().parts.remove(0);
+        let error = part.for_chip(0, &guru_chip::ESP32).unwrap_err();
+        assert!(matches!(error, FirmwareError::Elf(_)), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::header::{ExtendedHeader, HEADER_LEN, Header, HeaderError};
 pub const SEGMENT_HEADER_LEN: u32 = 8;
 
 /// Start value of the checksum, as in the serial protocol.
-const CHECKSUM_SEED: u8 = 0xEF;
+pub(crate) const CHECKSUM_SEED: u8 = 0xEF;
 
 /// Length in bytes of the appended digest.
 const DIGEST_LEN: u32 = 32;

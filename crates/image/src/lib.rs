@@ -1,8 +1,10 @@
 //! Firmware as files hold it: the bytes that go to flash, the image format that the ROM boots,
 //! and what a flasher must know of it before it writes.
 
+mod build;
 mod compatible;
 mod contents;
+mod elf;
 mod extent;
 mod firmware;
 mod header;
@@ -13,10 +15,15 @@ mod ram;
 #[cfg(test)]
 mod scratch;
 
+pub use build::{
+    AppendedDigest, BuildError, BuildNotice, BuildOptions, BuiltFile, CountedSegments, ElfSource,
+    Esp8266Version, SecurePad, SharedPage, WriteError, build,
+};
 pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
+pub use elf::{Elf, ElfError, ElfPart, ElfProblem, Loadable, Machine};
 pub use extent::{Extent, extent};
-pub use firmware::{Firmware, FirmwareError, FirmwarePart};
+pub use firmware::{Firmware, FirmwareError, FirmwarePart, Place};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
 pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
 pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};

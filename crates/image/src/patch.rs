@@ -105,6 +105,16 @@ impl FlashParameters {
         })
     }
 
+    /// Code of the frequency in the low nibble of byte 3.
+    pub(crate) fn frequency_code(&self) -> Option<u8> {
+        self.frequency
+    }
+
+    /// Code of the size in the high nibble of byte 3, in place.
+    pub(crate) fn size_code(&self) -> Option<u8> {
+        self.size
+    }
+
     /// Whether all is kept.
     #[must_use]
     pub fn keep_all(&self) -> bool {
@@ -230,6 +240,7 @@ mod tests {
         chip_id: Some(5),
         bootloader_offset: 0,
         legacy_revision: LegacyRevision::Minor,
+        mmu_pages: &[0x1_0000],
     };
 
     const TABLES: FlashTables = FlashTables {

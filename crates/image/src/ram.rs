@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use guru_chip::{ImageRules, Revision};
+use guru_chip::{Chip, ImageRules, Revision};
 use thiserror::Error;
 
+use crate::build::load;
 use crate::compatible::{Compatibility, compatibility};
 use crate::contents::{Contents, ReadError};
+use crate::elf::Elf;
 use crate::firmware::{Firmware, FirmwareError};
 use crate::image::{Form, Image, ImageError};
 
@@ -61,7 +63,7 @@ pub enum RamError {
         runs: usize,
     },
     /// An image says itself where it starts.
-    #[error("'{name}' is an image, which says itself where it starts: --entry is for Intel HEX")]
+    #[error("'{name}' says itself where its program starts: --entry is for Intel HEX")]
     TwoEntries {
         /// The file.
         name: String,
@@ -86,12 +88,13 @@ pub struct RamFile {
 #[derive(Debug, Clone)]
 enum Kind {
     Image(Contents),
+    Elf(Elf),
     /// Bytes that say themselves where they belong (Intel HEX).
     Program(RamProgram),
 }
 
 impl RamFile {
-    /// Opens a firmware image, or Intel HEX with an image in it or with addresses in RAM. `entry`
+    /// Opens an ELF file, a firmware image, or Intel HEX with an image in it or with addresses in RAM. `entry`
     /// says where the latter starts, if it does not itself.
     ///
     /// # Errors
@@ -104,6 +107,14 @@ impl RamFile {
         let Some(first) = firmware.parts.first() else {
             return Err(RamError::Empty { name });
         };
+        if Elf::is_elf(&first.contents).map_err(FirmwareError::Read)? {
+            if entry.is_some() {
+                return Err(RamError::TwoEntries { name });
+            }
+            let elf = Elf::read(&first.contents).map_err(FirmwareError::Elf)?;
+            let kind = Kind::Elf(elf);
+            return Ok(Self { name, kind, runs });
+        }
         let whole = [Form::Extended, Form::Short].map(|form| Image::parse(&first.contents, form));
         let is_image = runs == 1 && whole.iter().any(Result::is_ok);
         if is_image && entry.is_some() {
@@ -142,14 +153,22 @@ impl RamFile {
         self.runs
     }
 
-    /// The program as a chip with these rules takes it.
+    /// The program as a chip takes it.
     ///
     /// # Errors
     ///
-    /// [`RamError::Image`] when it is an image of a form that the chip does not have.
-    pub fn program(&self, rules: &ImageRules) -> Result<RamProgram, RamError> {
+    /// [`RamError::Image`] when it is an image of a form that the chip does not have,
+    /// [`FirmwareError::Image`] when it is an ELF file that is not for the chip.
+    pub fn program(&self, chip: &'static Chip) -> Result<RamProgram, RamError> {
+        let rules = &chip.image;
         let contents = match &self.kind {
             Kind::Program(program) => return Ok(program.clone()),
+            Kind::Elf(elf) => {
+                return Ok(RamProgram {
+                    segments: load(elf, chip).map_err(FirmwareError::Image)?,
+                    entry: elf.entry,
+                });
+            }
             Kind::Image(contents) => contents,
         };
         let image = Image::parse(contents, Form::of(rules)).map_err(|source| RamError::Image {
@@ -205,15 +224,19 @@ mod tests {
     use crate::image::tests::{extended, image};
     use crate::scratch::Scratch;
 
-    fn rules(chip: &str) -> &'static ImageRules {
-        &guru_chip::by_id(chip).unwrap().image
+    fn chip(id: &str) -> &'static Chip {
+        guru_chip::by_id(id).unwrap()
+    }
+
+    fn rules(id: &str) -> &'static ImageRules {
+        &chip(id).image
     }
 
     #[test]
     fn an_image_is_its_segments_and_its_entry() {
         let file = Scratch::new("ram.bin", &image(Some(extended(5)), b"program"));
         let file = RamFile::open(&file.0, None).unwrap();
-        let program = file.program(rules("esp32c3")).unwrap();
+        let program = file.program(chip("esp32c3")).unwrap();
         assert_eq!(program.entry, 0x4038_0000);
         assert_eq!(program.segments[0].address, 0x4038_0000);
         assert_eq!(program.segments[0].padded().bytes, b"program\0");
@@ -230,12 +253,12 @@ mod tests {
         let error = RamFile::open(&silent.0, None).unwrap_err();
         assert!(matches!(error, RamError::NoEntry { .. }), "{error}");
         let given = RamFile::open(&silent.0, Some(0x3FC9_0000)).unwrap();
-        let program = given.program(rules("esp32c3")).unwrap();
+        let program = given.program(chip("esp32c3")).unwrap();
         assert_eq!(program.entry, 0x3FC9_0000);
         assert_eq!(program.segments[0].address, 0x3FC9_0000);
         let told = Scratch::new("told.hex", &[&text[..], start].concat());
         let told = RamFile::open(&told.0, None).unwrap();
-        assert_eq!(told.program(rules("esp32c3")).unwrap().entry, 0x4038_0000);
+        assert_eq!(told.program(chip("esp32c3")).unwrap().entry, 0x4038_0000);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! of time. No library or program depends on it.
 
 mod contents;
+pub mod elf;
 pub mod model;
 mod proxy;
 

@@ -19,8 +19,8 @@ use crate::ui::Report;
 ///     guru load-ram test.bin --monitor
 ///     guru load-ram test.hex --monitor-until PASSED --monitor-for 10
 ///
-/// FILE is a firmware image whose segments lie in RAM, or Intel HEX with addresses in RAM. Nothing
-/// is written to flash. Segments in mapped flash cannot be loaded and are named; a segment in memory
+/// FILE is an ELF file or a firmware image whose segments lie in RAM, or Intel HEX with addresses in
+/// RAM. Nothing is written to flash. Segments in mapped flash cannot be loaded and are named; a segment in memory
 /// that the loader itself works in, or in no RAM at all, is refused.
 ///
 /// The program begins with the UART as the loader leaves it: at 115200 baud with --monitor and
@@ -28,7 +28,7 @@ use crate::ui::Report;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct LoadRam {
-    /// Firmware image or Intel HEX
+    /// ELF file, firmware image or Intel HEX
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -52,7 +52,7 @@ impl LoadRam {
         }
         // What can be known of a chip that was named is known before a port is opened.
         if let Some(chip) = context.globals.chip.named() {
-            file.program(&chip.image)?;
+            file.program(chip)?;
         }
         // The predecessor looks at none of this.
         let force = self.force || context.mode == Mode::Esptool;
@@ -61,7 +61,7 @@ impl LoadRam {
         }
         session::with_program(context, &self.monitor, |device, observer| {
             let rules = &device.chip().image;
-            let program = file.program(rules).map_err(|error| {
+            let program = file.program(device.chip()).map_err(|error| {
                 let cause = error.source().map(|cause| format!(": {cause}"));
                 LoaderError::BadRequest(format!("{error}{}", cause.unwrap_or_default()))
             })?;

@@ -44,7 +44,15 @@ impl VerifyFlash {
         let chip = context.globals.chip.named();
         let flash = self.flash.options();
         let files = files::open(&self.files, false)?;
-        files::check(&files, chip, &flash.size)?;
+        // Of an ELF file an image is made when the chip is known.
+        let waits = files::has_elf(&files)? && chip.is_none();
+        let files = match chip {
+            Some(chip) => files::for_chip(&files, chip, &flash.size)?,
+            None => files,
+        };
+        if !waits {
+            files::check(&files, chip, &flash.size)?;
+        }
         let (mode, frequency) = self.header.parameters();
         let count = files.len();
         let request = VerifyRequest {
@@ -55,7 +63,12 @@ impl VerifyFlash {
             diff: self.diff,
         };
         many::with_devices(context, &self.boards, |device, observer| {
-            block_on(device.verify_flash(request.clone(), observer))?;
+            let mut request = request.clone();
+            if waits {
+                let chip = device.chip();
+                request.files = files::for_session(&request.files, chip, &request.flash.size)?;
+            }
+            block_on(device.verify_flash(request, observer))?;
             Ok(Report::VerifyFlash { files: count })
         })
     }

@@ -14,7 +14,8 @@ use crate::ui::Report;
 /// Write files to flash
 ///
 /// Each file is preceded by the flash address of its first byte. An Intel HEX file brings its own
-/// addresses; the one before it does not count.
+/// addresses; the one before it does not count. Of an ELF file the image is written that elf2image
+/// makes of it without options.
 ///
 ///     guru write-flash 0x0 bootloader.bin 0x8000 partitions.bin 0x10000 app.bin
 ///
@@ -158,7 +159,15 @@ impl WriteFlash {
         let encrypted = files::open(&self.encrypt_files, true)
             .map_err(|error| error.in_option("--encrypt-files"))?;
         files.extend(encrypted);
-        files::check(&files, chip, &flash.size)?;
+        // Of an ELF file an image is made when the chip is known.
+        let mut waits = files::has_elf(&files)?;
+        if waits && let Some(chip) = chip {
+            files = files::for_chip(&files, chip, &flash.size)?;
+            waits = false;
+        }
+        if !waits {
+            files::check(&files, chip, &flash.size)?;
+        }
         let (mode, frequency) = self.header.parameters();
         let by_stub = context.globals.uses_stub();
         let request = WriteRequest {
@@ -192,11 +201,21 @@ impl WriteFlash {
         };
         // Compression begins now and goes on while the port opens and the chip resets.
         let job = match self.boards.which(&context.globals)? {
-            Which::One => WriteJob::new(request, chip)?,
-            _ => WriteJob::for_several(request, chip)?,
+            _ if waits => Err(request),
+            Which::One => Ok(WriteJob::new(request, chip)?),
+            _ => Ok(WriteJob::for_several(request, chip)?),
         };
         many::with_devices(context, &self.boards, |device, observer| {
-            let report = block_on(device.write_flash(job.clone(), observer))?;
+            let job = match &job {
+                Ok(job) => job.clone(),
+                Err(request) => {
+                    let mut request = request.clone();
+                    let chip = device.chip();
+                    request.files = files::for_session(&request.files, chip, &request.flash.size)?;
+                    WriteJob::new(request, Some(chip))?
+                }
+            };
+            let report = block_on(device.write_flash(job, observer))?;
             Ok(Report::WriteFlash(report))
         })
     }

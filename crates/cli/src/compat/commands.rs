@@ -1,7 +1,7 @@
 //! Commands and options of the predecessor, as data.
 
 use super::click::{Command, Opt, Takes, Value};
-use crate::args::FLASH_SIZES;
+use crate::args::{FLASH_FREQUENCIES, FLASH_MODES, FLASH_SIZES};
 
 const fn flag(long: &'static str, short: &'static str) -> Opt {
     Opt {
@@ -123,13 +123,32 @@ const FREQUENCY: Opt = one(
 const MODE: Opt = one("--flash-mode", "-fm", Value::Choice(&MODES), "ESPTOOL_FM");
 const SIZE: Opt = one("--flash-size", "-fs", Value::Choice(&SIZES), "ESPTOOL_FS");
 
+const IMAGE_FREQUENCY: Opt = one(
+    "--flash-freq",
+    "-ff",
+    Value::Choice(&FLASH_FREQUENCIES),
+    "ESPTOOL_FF",
+);
+const IMAGE_MODE: Opt = one(
+    "--flash-mode",
+    "-fm",
+    Value::Choice(&FLASH_MODES),
+    "ESPTOOL_FM",
+);
+const IMAGE_SIZE: Opt = one(
+    "--flash-size",
+    "-fs",
+    Value::Choice(&FLASH_SIZES),
+    "ESPTOOL_FS",
+);
+
 const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), "");
 
 /// Name of the argument with addresses and files.
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 23] = [
+pub static COMMANDS: [Command; 24] = [
     Command {
         many: true,
         ..command(
@@ -246,6 +265,33 @@ pub static COMMANDS: [Command; 23] = [
     command("load-ram", &[], &[("FILENAME", Value::Text)]),
     command("run", &[], &[]),
     command(
+        "elf2image",
+        &[
+            one("--output", "-o", Value::Text, ""),
+            one("--version", "-e", Value::Choice(&["1", "2", "3"]), ""),
+            one("--min-rev", "-r", Value::Range(0, 256), ""),
+            one("--min-rev-full", "", Value::Range(0, 65536), ""),
+            one("--max-rev-full", "", Value::Range(0, 65536), ""),
+            flag("--secure-pad", ""),
+            flag("--secure-pad-v2", ""),
+            one("--elf-sha256-offset", "", Value::Integer, ""),
+            flag("--dont-append-digest", ""),
+            flag("--use-segments", ""),
+            one(
+                "--flash-mmu-page-size",
+                "",
+                Value::Choice(&["64KB", "32KB", "16KB", "8KB"]),
+                "",
+            ),
+            one("--pad-to-size", "", Value::Text, ""),
+            flag("--ram-only-header", ""),
+            IMAGE_SIZE,
+            IMAGE_MODE,
+            IMAGE_FREQUENCY,
+        ],
+        &[("FILENAME", Value::Existing)],
+    ),
+    command(
         "read-nand-spare",
         &[PINS],
         &[("PAGE_NUMBER", Value::Integer)],
@@ -267,10 +313,17 @@ pub static COMMANDS: [Command; 23] = [
 ];
 
 /// Commands that will come.
-pub const NOT_YET: [&str; 3] = ["elf2image", "image-info", "merge-bin"];
+pub const NOT_YET: [&str; 2] = ["image-info", "merge-bin"];
+
+/// What is said where a chip must be named.
+pub fn chip_missing() -> String {
+    let chips = CHIPS.get(1..).unwrap_or_default().join(", ");
+    format!("Specify the --chip argument (choose from {chips}).")
+}
 
 /// Options that help is silent about: known, but not for everyone.
-pub const HIDDEN: [&str; 4] = [
+pub const HIDDEN: [&str; 5] = [
+    "--min-rev",
     "--stub-version",
     "--flash-type",
     "--nand-end-address",

@@ -2,6 +2,7 @@
 
 mod device;
 mod failure;
+mod image;
 mod lines;
 mod notice;
 
@@ -560,6 +561,7 @@ impl ui::Screen for Screen {
                     self.lines.print("");
                 }
             }
+            Message::Image { notice } => image::notice(&mut self.lines, notice),
             Message::Note { text } => self.lines.note(text),
             Message::Warning { text } => self.lines.warn(text),
             _ => {}

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::out::Style;
 use super::{
     BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
-    Verbosity, chip, escape,
+    Verbosity, chip, escape, image,
 };
 use crate::cmd::reset::Into;
 use crate::error::{Error, exit};
@@ -555,6 +555,11 @@ impl Screen for Text {
 
     fn message(&mut self, message: &Message) {
         match message {
+            Message::Image { notice } => match image::told(notice) {
+                image::Told::Warning(text) => self.warn(&escape(&text)),
+                image::Told::Note(text) => self.note(&escape(&text)),
+                image::Told::Detail(text) => self.detail(&escape(&text)),
+            },
             Message::Configuration {
                 path,
                 from_environment,
@@ -639,6 +644,7 @@ impl Screen for Text {
 
     fn report(&mut self, report: Report) {
         match report {
+            Report::Elf2image { files, .. } => self.results(image::lines(&files)),
             Report::ChipId {
                 chip_id: Some(id), ..
             } => self.result(&format!("Chip id      0x{id:08x}")),

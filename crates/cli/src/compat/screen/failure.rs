@@ -9,6 +9,7 @@ use guru_loader::{
     NotInSecureDownload,
 };
 
+use super::image;
 use crate::compat::settings;
 use crate::error::Error;
 use crate::ui::escape;
@@ -156,6 +157,9 @@ pub(super) fn outside(address: u32, end: u64, size: u64) -> String {
 
 /// What the predecessor says of an error.
 pub(super) fn fatal(chip: &str, error: &Error) -> String {
+    if let Some(text) = image::not_made(error) {
+        return text;
+    }
     let Error::Session(error) = error else {
         return match error {
             Error::Config(error) => settings::misconfigured(error),

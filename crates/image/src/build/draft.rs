@@ -1,0 +1,271 @@
+//! An image as a list of what it is made of, and how that becomes bytes.
+//!
+//! Checksum and digests are worked out while the bytes go by, so that an image never has to be in
+//! memory.
+
+use std::io::{self, Write};
+
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::segment::{Data, Piece};
+use super::{BuildError, crc};
+use crate::contents::{Contents, ReadError};
+use crate::header::HEADER_LEN;
+use crate::image::{CHECKSUM_SEED, SEGMENT_HEADER_LEN};
+
+/// A segment must be shorter than this (ESP-IDF, `SIXTEEN_MB` of `esp_image_format.c`).
+const MAX_SEGMENT: u64 = 16 << 20;
+
+/// Bytes that are read from the ELF file at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Why an image could not be written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The ELF file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What takes the bytes failed.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
+/// Whether bytes count for the checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Summed {
+    Yes,
+    No,
+}
+
+/// The SHA-256 of the ELF file, to be put into a segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ElfDigest {
+    /// Where in the image.
+    pub(super) offset: u64,
+    pub(super) digest: [u8; 32],
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Bytes(Vec<u8>),
+    Data(Data, Summed),
+    /// Zeros, so that the checksum ends a unit of 16.
+    Checksum,
+    Sha256,
+    Crc32,
+    Erased(u64),
+}
+
+/// An image that is being put together.
+#[derive(Debug)]
+pub(super) struct Draft {
+    chunks: Vec<Chunk>,
+    position: u64,
+    elf_digest: Option<ElfDigest>,
+    /// Whether the digest of the ELF file has found its place.
+    pub(super) placed: bool,
+    /// Whether there are segments that are mapped by pages.
+    pub(super) maps: bool,
+}
+
+impl Draft {
+    /// Begins with a header, whose segments are counted later.
+    pub(super) fn new(header: [u8; HEADER_LEN], elf_digest: Option<ElfDigest>) -> Self {
+        let mut draft = Self {
+            chunks: Vec::new(),
+            position: 0,
+            elf_digest,
+            placed: false,
+            maps: false,
+        };
+        draft.bytes(&header);
+        draft
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.position += bytes.len() as u64;
+        self.chunks.push(Chunk::Bytes(bytes.to_vec()));
+    }
+
+    /// A segment with address and length before it. `name` is of the section that it is for.
+    pub(super) fn segment(
+        &mut self,
+        name: &str,
+        address: u32,
+        mut data: Data,
+        summed: Summed,
+        elf: &Contents,
+    ) -> Result<(), BuildError> {
+        let len = data.len();
+        self.place_digest(&mut data, elf)?;
+        if !len.is_multiple_of(4) {
+            let name = name.to_owned();
+            return Err(BuildError::OddLength { name, len });
+        }
+        if len >= MAX_SEGMENT {
+            let name = name.to_owned();
+            return Err(BuildError::SegmentTooLong { name, len });
+        }
+        self.bytes(&address.to_le_bytes());
+        self.bytes(&(len as u32).to_le_bytes());
+        self.position += len;
+        self.chunks.push(Chunk::Data(data, summed));
+        Ok(())
+    }
+
+    /// Puts the digest of the ELF file into a segment that begins here, if it belongs there.
+    fn place_digest(&mut self, data: &mut Data, elf: &Contents) -> Result<(), BuildError> {
+        let Some(ElfDigest { offset, digest }) = self.elf_digest else {
+            return Ok(());
+        };
+        let start = self.position + u64::from(SEGMENT_HEADER_LEN);
+        let end = start + data.len();
+        if offset < self.position || offset >= end {
+            return Ok(());
+        }
+        if offset < start || offset + digest.len() as u64 > end {
+            return Err(BuildError::DigestAtBoundary {
+                offset,
+                position: self.position,
+                len: data.len(),
+            });
+        }
+        if !data.replace_zeros(elf, offset - start, &digest)? {
+            return Err(BuildError::DigestPlaceTaken { offset });
+        }
+        self.placed = true;
+        Ok(())
+    }
+
+    pub(super) fn checksum(&mut self) {
+        self.position = (self.position | 0xF) + 1;
+        self.chunks.push(Chunk::Checksum);
+    }
+
+    pub(super) fn sha256(&mut self) {
+        self.position += 32;
+        self.chunks.push(Chunk::Sha256);
+    }
+
+    pub(super) fn crc32(&mut self) {
+        self.position += 4;
+        self.chunks.push(Chunk::Crc32);
+    }
+
+    pub(super) fn erased(&mut self, count: u64) {
+        self.position += count;
+        self.chunks.push(Chunk::Erased(count));
+    }
+
+    /// Writes the number of segments into the header.
+    pub(super) fn set_count(&mut self, count: u8) {
+        if let Some(Chunk::Bytes(header)) = self.chunks.first_mut()
+            && let Some(byte) = header.get_mut(1)
+        {
+            *byte = count;
+        }
+    }
+
+    /// Bytes without a header, as they stand in the ELF file.
+    pub(super) fn raw(data: Data) -> Self {
+        Self {
+            position: data.len(),
+            chunks: vec![Chunk::Data(data, Summed::No)],
+            elf_digest: None,
+            placed: false,
+            maps: false,
+        }
+    }
+
+    pub(super) fn write_to(&self, elf: &Contents, out: &mut dyn Write) -> Result<(), WriteError> {
+        let has = |wanted: fn(&Chunk) -> bool| self.chunks.iter().any(wanted);
+        let mut writer = Writer {
+            out,
+            position: 0,
+            sum: CHECKSUM_SEED,
+            sha: has(|chunk| matches!(chunk, Chunk::Sha256)).then(Sha256::new),
+            crc: has(|chunk| matches!(chunk, Chunk::Crc32)).then(crc::Crc::default),
+        };
+        let mut buffer = Vec::new();
+        for chunk in &self.chunks {
+            match chunk {
+                Chunk::Bytes(bytes) => writer.put(bytes, Summed::No)?,
+                Chunk::Data(data, summed) => {
+                    for piece in &data.pieces {
+                        match piece {
+                            Piece::Bytes(bytes) => writer.put(bytes, *summed)?,
+                            Piece::Zeros(count) => writer.fill(0, *count)?,
+                            Piece::Elf(range) => {
+                                buffer.resize(CHUNK, 0);
+                                let mut at = range.start;
+                                while at < range.end {
+                                    let count = CHUNK.min((range.end - at) as usize);
+                                    elf.read_at(at, &mut buffer[..count])?;
+                                    writer.put(&buffer[..count], *summed)?;
+                                    at += count as u32;
+                                }
+                            }
+                        }
+                    }
+                }
+                Chunk::Checksum => {
+                    writer.fill(0, 0xF - (writer.position & 0xF))?;
+                    writer.put(&[writer.sum], Summed::No)?;
+                }
+                Chunk::Sha256 => {
+                    if let Some(sha) = writer.sha.take() {
+                        writer.put(&sha.finalize(), Summed::No)?;
+                    }
+                }
+                Chunk::Crc32 => {
+                    if let Some(crc) = writer.crc.take() {
+                        writer.put(&crc.value().to_le_bytes(), Summed::No)?;
+                    }
+                }
+                Chunk::Erased(count) => writer.fill(0xFF, *count)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Writer<'a> {
+    out: &'a mut dyn Write,
+    position: u64,
+    sum: u8,
+    sha: Option<Sha256>,
+    crc: Option<crc::Crc>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8], summed: Summed) -> io::Result<()> {
+        if summed == Summed::Yes {
+            self.sum = bytes.iter().fold(self.sum, |sum, byte| sum ^ byte);
+        }
+        if let Some(sha) = &mut self.sha {
+            sha.update(bytes);
+        }
+        if let Some(crc) = &mut self.crc {
+            crc.update(bytes);
+        }
+        self.position += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+
+    /// Bytes that are all alike; zeros leave the checksum as it is, and no others are summed.
+    fn fill(&mut self, byte: u8, count: u64) -> io::Result<()> {
+        let block = [byte; 4096];
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(block.len() as u64);
+            self.put(&block[..now as usize], Summed::No)?;
+            left -= now;
+        }
+        Ok(())
+    }
+}

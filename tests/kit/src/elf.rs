@@ -1,0 +1,137 @@
+//! A writer of small ELF files, with whatever in them a test wants.
+
+/// Type of sections with bytes for memory.
+pub const PROGBITS: u32 = 1;
+/// Type of sections without bytes.
+pub const NOBITS: u32 = 8;
+
+/// e_machine of Xtensa.
+pub const XTENSA: u16 = 0x5E;
+/// e_machine of RISC-V.
+pub const RISCV: u16 = 0xF3;
+
+const HEADER: usize = 52;
+const SECTION: usize = 40;
+const SEGMENT: usize = 32;
+
+/// A section to be.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its name.
+    pub name: String,
+    /// `sh_type`.
+    pub kind: u32,
+    /// `sh_addr`.
+    pub address: u32,
+    /// `sh_addralign`.
+    pub align: u32,
+    /// Its bytes; of [`NOBITS`] the number counts.
+    pub data: Vec<u8>,
+}
+
+impl Section {
+    /// One with bytes for memory.
+    #[must_use]
+    pub fn new(name: &str, address: u32, data: Vec<u8>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: PROGBITS,
+            address,
+            align: 4,
+            data,
+        }
+    }
+}
+
+/// An ELF file to be: 32-bit, little-endian. Each section with bytes for memory has a program header.
+#[derive(Debug, Clone)]
+pub struct ElfWriter {
+    /// `e_machine`.
+    pub machine: u16,
+    /// `e_entry`.
+    pub entry: u32,
+    /// Its sections; that with their names follows them.
+    pub sections: Vec<Section>,
+}
+
+/// Where in the file the headers of a written ELF file stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// The first program header.
+    pub segments: usize,
+    /// The first section header, which is that of no section.
+    pub sections: usize,
+}
+
+impl ElfWriter {
+    /// The file.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.write().0
+    }
+
+    /// The file, and where its headers are.
+    #[must_use]
+    pub fn write(&self) -> (Vec<u8>, Places) {
+        let loaded = |section: &&Section| section.kind == PROGBITS && section.address != 0;
+        let count = self.sections.iter().filter(loaded).count();
+        let mut body = vec![0; HEADER + count * SEGMENT];
+        let mut names = vec![0];
+        let mut sections = vec![0; SECTION];
+        let mut segments = Vec::new();
+        for section in &self.sections {
+            let name = names.len() as u32;
+            names.extend(section.name.as_bytes());
+            names.push(0);
+            body.resize(body.len().next_multiple_of(4), 0);
+            let (offset, len) = (body.len() as u32, section.data.len() as u32);
+            if section.kind != NOBITS {
+                body.extend(&section.data);
+            }
+            let Section {
+                kind,
+                address,
+                align,
+                ..
+            } = *section;
+            words(
+                &mut sections,
+                &[name, kind, 2, address, offset, len, 0, 0, align, 0],
+            );
+            if loaded(&section) {
+                words(
+                    &mut segments,
+                    &[1, offset, address, address, len, len, 5, align],
+                );
+            }
+        }
+        let name = names.len() as u32;
+        names.extend(b".shstrtab\0");
+        let (offset, len) = (body.len() as u32, names.len() as u32);
+        body.extend(names);
+        words(&mut sections, &[name, 3, 0, 0, offset, len, 0, 0, 1, 0]);
+        body.resize(body.len().next_multiple_of(4), 0);
+        let places = Places {
+            segments: HEADER,
+            sections: body.len(),
+        };
+        body.extend(sections);
+
+        let mut header = b"\x7FELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+        header.extend(2_u16.to_le_bytes());
+        header.extend(self.machine.to_le_bytes());
+        words(&mut header, &[1, self.entry, HEADER as u32]);
+        words(&mut header, &[places.sections as u32, 0]);
+        let sections = self.sections.len() + 2;
+        for half in [HEADER, SEGMENT, count, SECTION, sections, sections - 1] {
+            header.extend((half as u16).to_le_bytes());
+        }
+        body[..HEADER].copy_from_slice(&header);
+        body[HEADER..HEADER + segments.len()].copy_from_slice(&segments);
+        (body, places)
+    }
+}
+
+fn words(bytes: &mut Vec<u8>, words: &[u32]) {
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
