@@ -123,12 +123,12 @@ fn what_the_chip_cannot_hold_or_run_is_refused() {
         Err(BuildError::NoMemory { .. })
     ));
     // Its end is behind the RAM's.
-    let too_long = Section::new(".data", 0x3FCD_FFF8, vec![1; 16]);
+    let too_long = Section::new(".data", 0x3FCF_FFF8, vec![1; 16]);
     match built(vec![too_long]) {
         Err(error @ BuildError::NoMemory { .. }) => assert_eq!(
             error.to_string(),
-            "'app.elf': section 1 ('.data'): its address (at 0xb8 of the file) leads to \
-             0x3fcdfff8..0x3fce0008, where the ESP32-C3 has no memory"
+            "'app.elf': section 1 ('.data'): its address (at 0xac of the file) leads to \
+             0x3fcffff8..0x3fd00008, where the ESP32-C3 has no memory"
         ),
         other => panic!("{other:?}"),
     }
@@ -171,15 +171,16 @@ fn more_segments_than_a_loader_takes_are_refused_with_what_fills_gaps_too() {
 #[test]
 fn a_gap_of_one_header_is_filled_by_an_empty_segment() {
     let c3 = chip("esp32c3");
-    // Behind both headers the first segment's bytes would begin at 0x20; 8 more are needed.
-    let elf = writer(c3, vec![mapped(".text", 0x28, 64)]).bytes();
-    let image = made(c3, elf, &BuildOptions::default()).unwrap();
-    assert_eq!(image[24..32], [0; 8]);
+    // The first segment ends 16 bytes before a page, which are the headers of two.
+    let sections = vec![mapped(".text", 0x20, 0xFFD0), mapped(".more", 0x1_0000, 64)];
+    let image = made(c3, writer(c3, sections).bytes(), &BuildOptions::default()).unwrap();
+    assert_eq!(image[1], 3);
+    assert_eq!(image[0xFFF0..0xFFF8], [0; 8]);
     let contents = Contents::from_bytes("image", image).unwrap();
     let image = Image::parse(&contents, Form::Extended).unwrap();
     image.verify(&contents).unwrap();
-    assert_eq!(image.segments[1].address, 0x4200_0028);
-    assert_eq!(image.segments[1].data, 0x28..0x68);
+    assert_eq!(image.segments[2].address, 0x4201_0000);
+    assert_eq!(image.segments[2].data, 0x1_0000..0x1_0040);
 }
 
 #[test]
