@@ -24,7 +24,7 @@ pub(crate) struct Board {
     pub spi: Spi,
     pub words: Words,
     /// RAM, and what of ROM there is, as the CPU sees it.
-    pub ram: AddressSpace<()>,
+    pub ram: AddressSpace,
     pub peripherals: Peripherals,
     /// What was written to registers that are not modelled.
     pub memory: Memory,

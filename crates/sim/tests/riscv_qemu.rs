@@ -274,11 +274,8 @@ fn program(seed: u64) -> Vec<u8> {
 fn ours(code: &[u8]) -> Vec<u8> {
     let mut board = Board::new(Options::default(), code);
     board.run(1_000_000);
-    assert!(
-        board.space.registers.finished,
-        "the program did not come to its end"
-    );
-    board.space.registers.sent
+    assert!(board.bus.finished, "the program did not come to its end");
+    board.bus.sent
 }
 
 fn main() {

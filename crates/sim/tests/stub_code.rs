@@ -10,7 +10,7 @@ use std::process::Command;
 
 use guru_sim::cpu::riscv::{Options, Riscv};
 use guru_sim::cpu::xtensa::{Cause, Config, Core, Stop};
-use guru_sim::cpu::{self, Access, AddressSpace, Cpu, Fault, Registers, Width};
+use guru_sim::cpu::{self, Access, AddressSpace, Cpu};
 use libtest_mimic::{Arguments, Trial};
 
 /// Prints a line for each stub: its file's name, entry, address of the code, code, data.
@@ -58,20 +58,9 @@ fn stubs(python: &OsStr) -> Vec<Stub> {
     listed.lines().map(stub).collect()
 }
 
-struct Nothing;
-
-impl Registers for Nothing {
-    fn read(&mut self, _: u32, _: Width) -> Result<u32, Fault> {
-        Ok(0)
-    }
-    fn write(&mut self, _: u32, _: Width, _: u32) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
 impl Stub {
-    fn space(&self) -> AddressSpace<Nothing> {
-        let mut space = AddressSpace::new(Nothing);
+    fn space(&self) -> AddressSpace {
+        let mut space = AddressSpace::default();
         let len = self.text.len() as u32;
         let bank = space.add_bank(len);
         space

@@ -1,27 +1,17 @@
-//! The address space in front of a CPU: banks of memory seen through windows, and registers in
-//! between.
+//! The memory in front of a CPU: banks, seen through windows.
 
 use std::collections::HashMap;
 
-use super::{Bus, Fault, Width};
+use super::{Bus, Fault};
 
 const PAGE_BITS: u32 = 12;
 const PAGES: usize = 1 << (32 - PAGE_BITS);
 /// Memory is remembered as fetched, or not, in pieces of this many bytes.
 const GRANULE_BITS: u32 = 4;
-/// In the page table: no window, so a register or nothing.
+/// In the page table: no window.
 const NONE: u8 = 0;
 /// In the page table: several windows, or one that does not fill the page; look at each.
 const SEVERAL: u8 = u8::MAX;
-
-/// What answers where there is no memory. An access that it does not know is a [`Fault`] or is
-/// reported by whoever implements this; nothing is ignored here.
-pub trait Registers {
-    /// Reads a register. A narrow read is of the byte lanes at `address`, in the low bits.
-    fn read(&mut self, address: u32, width: Width) -> Result<u32, Fault>;
-    /// Writes a register, or the byte lanes of it that are at `address`.
-    fn write(&mut self, address: u32, width: Width, value: u32) -> Result<(), Fault>;
-}
 
 /// What may be done through a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +75,13 @@ struct Window {
     access: Access,
 }
 
-/// Memory and registers at their addresses.
+/// Memory at its addresses. Whoever has registers beside it is a [`Bus`] of its own, and asks here
+/// first.
 ///
 /// One [`Bank`] may be seen through several windows, as the RAM of most chips is through the
 /// instruction and the data bus.
 #[derive(Debug)]
-pub struct AddressSpace<R> {
+pub struct AddressSpace {
     bytes: Vec<u8>,
     /// Of each granule of `bytes`, whether code was fetched from it since it was written.
     fetched: Vec<bool>,
@@ -104,13 +95,11 @@ pub struct AddressSpace<R> {
     /// Of each byte that a store has changed since [`Self::remember`], what it was.
     before: HashMap<usize, u8>,
     remembers: bool,
-    /// What is not memory.
-    pub registers: R,
 }
 
-impl<R> AddressSpace<R> {
+impl Default for AddressSpace {
     /// An address space without memory.
-    pub fn new(registers: R) -> Self {
+    fn default() -> Self {
         Self {
             bytes: Vec::new(),
             fetched: Vec::new(),
@@ -121,10 +110,11 @@ impl<R> AddressSpace<R> {
             changed: false,
             before: HashMap::new(),
             remembers: false,
-            registers,
         }
     }
+}
 
+impl AddressSpace {
     /// Adds `len` bytes of memory, all 0, which no window shows yet.
     pub fn add_bank(&mut self, len: u32) -> Bank {
         // A granule belongs to one bank, so that two banks do not look like one another's code.
@@ -321,86 +311,75 @@ impl<R> AddressSpace<R> {
     }
 }
 
-impl<R: Registers> AddressSpace<R> {
+impl AddressSpace {
     #[inline]
-    fn load<const N: usize>(&mut self, address: u32, width: Width) -> Result<u32, Fault> {
+    fn load<const N: usize>(&self, address: u32) -> Result<u32, Fault> {
         match self.load_memory::<N>(address) {
             Some(result) => result,
-            None => self.load_elsewhere(address, width),
+            None if N == 1 => Err(Fault::Unmapped),
+            None => self.load_across::<N>(address),
         }
     }
 
-    /// Registers, and misaligned words that begin in one window and end in the next.
+    /// What begins in one window and ends in the next.
     #[cold]
-    fn load_elsewhere(&mut self, address: u32, width: Width) -> Result<u32, Fault> {
-        if width == Width::Byte || self.find(address, 1).is_none() {
-            return self.registers.read(address, width);
-        }
+    fn load_across<const N: usize>(&self, address: u32) -> Result<u32, Fault> {
         let mut word = 0;
-        for offset in 0..width.bytes() {
+        for offset in 0..N as u32 {
             let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
-            word |= u32::from(self.load8(at)?) << (8 * offset);
+            word |= self.load::<1>(at)? << (8 * offset);
         }
         Ok(word)
     }
 
     #[inline]
-    fn store<const N: usize>(
-        &mut self,
-        address: u32,
-        width: Width,
-        value: u32,
-    ) -> Result<(), Fault> {
+    fn store<const N: usize>(&mut self, address: u32, value: u32) -> Result<(), Fault> {
         match self.store_memory::<N>(address, value) {
             Some(result) => result,
-            None => self.store_elsewhere(address, width, value),
+            None if N == 1 => Err(Fault::Unmapped),
+            None => self.store_across::<N>(address, value),
         }
     }
 
     #[cold]
-    fn store_elsewhere(&mut self, address: u32, width: Width, value: u32) -> Result<(), Fault> {
-        if width == Width::Byte || self.find(address, 1).is_none() {
-            return self.registers.write(address, width, value);
-        }
-        for (offset, byte) in (0..width.bytes()).zip(value.to_le_bytes()) {
+    fn store_across<const N: usize>(&mut self, address: u32, value: u32) -> Result<(), Fault> {
+        for (offset, byte) in (0..N as u32).zip(value.to_le_bytes()) {
             let at = address.checked_add(offset).ok_or(Fault::Unmapped)?;
-            self.store8(at, byte)?;
+            self.store::<1>(at, byte.into())?;
         }
         Ok(())
     }
 }
 
-impl<R: Registers> Bus for AddressSpace<R> {
+impl Bus for AddressSpace {
     #[inline]
     fn load8(&mut self, address: u32) -> Result<u8, Fault> {
-        self.load::<1>(address, Width::Byte)
-            .map(|value| value as u8)
+        self.load::<1>(address).map(|value| value as u8)
     }
 
     #[inline]
     fn load16(&mut self, address: u32) -> Result<u16, Fault> {
-        self.load::<2>(address, Width::Half)
-            .map(|value| value as u16)
+        self.load::<2>(address).map(|value| value as u16)
     }
 
     #[inline]
     fn load32(&mut self, address: u32) -> Result<u32, Fault> {
-        self.load::<4>(address, Width::Word)
+        self.load::<4>(address)
     }
 
     #[inline]
     fn store8(&mut self, address: u32, value: u8) -> Result<(), Fault> {
-        self.store::<1>(address, Width::Byte, value.into())
+        self.store::<1>(address, value.into())
     }
 
     #[inline]
     fn store16(&mut self, address: u32, value: u16) -> Result<(), Fault> {
-        self.store::<2>(address, Width::Half, value.into())
+        self.store::<2>(address, value.into())
     }
 
     #[inline]
     fn store32(&mut self, address: u32, value: u32) -> Result<(), Fault> {
-        self.store::<4>(address, Width::Word, value)
+        self.store::<4>(address, value)
     }
 
     fn fetch(&mut self, address: u32) -> Result<u8, Fault> {
@@ -417,21 +396,9 @@ impl<R: Registers> Bus for AddressSpace<R> {
 mod tests {
     use super::*;
 
-    /// No registers at all.
-    struct Nothing;
-
-    impl Registers for Nothing {
-        fn read(&mut self, _: u32, _: Width) -> Result<u32, Fault> {
-            Err(Fault::Unmapped)
-        }
-        fn write(&mut self, _: u32, _: Width, _: u32) -> Result<(), Fault> {
-            Err(Fault::Unmapped)
-        }
-    }
-
     #[test]
     fn a_store_through_the_data_window_tells_of_code_fetched_through_the_other() {
-        let mut space = AddressSpace::new(Nothing);
+        let mut space = AddressSpace::default();
         let ram = space.add_bank(0x2000);
         space
             .add_window(0x4037_C000, 0x2000, ram, 0, Access::Ram)
@@ -451,7 +418,7 @@ mod tests {
 
     #[test]
     fn read_only_and_word_only_memory_refuse_what_they_cannot_do() {
-        let mut space = AddressSpace::new(Nothing);
+        let mut space = AddressSpace::default();
         let ram = space.add_bank(0x100);
         let rom = space.add_bank(0x100);
         space
@@ -471,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_misaligned_word_may_cross_from_one_window_to_the_next() {
-        let mut space = AddressSpace::new(Nothing);
+        let mut space = AddressSpace::default();
         let (one, two) = (space.add_bank(0x10), space.add_bank(0x10));
         space.add_window(0x1000, 0x10, one, 0, Access::Ram).unwrap();
         space.add_window(0x1010, 0x10, two, 0, Access::Ram).unwrap();
@@ -484,7 +451,7 @@ mod tests {
 
     #[test]
     fn windows_that_overlap_or_do_not_fit_are_refused() {
-        let mut space = AddressSpace::new(Nothing);
+        let mut space = AddressSpace::default();
         let ram = space.add_bank(0x100);
         space
             .add_window(0xFFFF_FF00, 0x100, ram, 0, Access::Ram)

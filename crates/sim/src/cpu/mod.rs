@@ -7,5 +7,5 @@ mod run;
 pub mod xtensa;
 
 pub use bus::{Bus, Fault, Width};
-pub use memory::{Access, AddressSpace, Bank, MapError, Registers};
+pub use memory::{Access, AddressSpace, Bank, MapError};
 pub use run::{Cpu, Exception, Ran, Stop};

@@ -228,7 +228,7 @@ const VECTORS: u32 = 0x4000_0000;
 
 /// What of the ROM a program reads, or executes as code: its version, and the handlers of window
 /// overflows.
-pub(crate) fn add_rom(chip: &Chip, space: &mut AddressSpace<()>) {
+pub(crate) fn add_rom(chip: &Chip, space: &mut AddressSpace) {
     use crate::cpu::Access;
     use crate::cpu::xtensa::window_vectors;
 

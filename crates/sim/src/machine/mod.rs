@@ -381,8 +381,8 @@ impl Machine {
 }
 
 /// The RAM of a chip, all 0, at its addresses.
-pub(crate) fn ram(chip: &Chip) -> AddressSpace<()> {
-    let mut space = AddressSpace::new(());
+pub(crate) fn ram(chip: &Chip) -> AddressSpace {
+    let mut space = AddressSpace::default();
     let windows = chip.machine.as_ref().map_or(&[][..], |map| map.ram);
     let mut banks = HashMap::new();
     for window in windows {

@@ -97,7 +97,7 @@ impl RomImage {
     /// # Errors
     ///
     /// Something else is seen there.
-    pub fn install(&self, space: &mut AddressSpace<()>) -> Result<(), MapError> {
+    pub fn install(&self, space: &mut AddressSpace) -> Result<(), MapError> {
         for range in self.map.rom {
             let len = range.end - range.start;
             let bank = space.add_bank(len);
@@ -108,13 +108,13 @@ impl RomImage {
     }
 
     /// Sets the variables to what the ROM sets them to after a reset.
-    pub fn start(&self, space: &mut AddressSpace<()>) {
+    pub fn start(&self, space: &mut AddressSpace) {
         put(&self.data, space);
     }
 }
 
 /// What lies over the end of memory is left out.
-fn put(segments: &[(u32, Vec<u8>)], space: &mut AddressSpace<()>) {
+fn put(segments: &[(u32, Vec<u8>)], space: &mut AddressSpace) {
     for (address, bytes) in segments {
         let _ = space.poke(*address, bytes);
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn code_in_the_file_is_seen_in_rom() {
         let image = parsed(&elf(RISCV, 0x4000_0100, b"code")).unwrap();
-        let mut space = AddressSpace::new(());
+        let mut space = AddressSpace::default();
         image.install(&mut space).unwrap();
         assert_eq!(
             space.load_memory::<4>(0x4000_0100),

@@ -367,11 +367,11 @@ fn ran(compiler: Compiler, level: &str) -> Result<(), String> {
         let image = around_riscv(&code);
         let mut board = Board::new(Options::default(), &image);
         for _ in 0..100 {
-            if !board.space.registers.finished {
+            if !board.bus.finished {
                 board.run(1_000_000);
             }
         }
-        let ours = board.space.registers.sent;
+        let ours = board.bus.sent;
         check(level, ours.get(128..).ok_or("it did not come to its end")?);
         if let Some(qemu) = tools.qemu_riscv {
             same(level, &ours, &riscv::qemu::theirs(&qemu, &image));
@@ -405,7 +405,7 @@ fn speed(compiler: Compiler) -> Result<(), String> {
     let steps = if let Compiler::RiscvGcc = compiler {
         use guru_sim::cpu::Cpu;
         let mut board = Board::new(Options::default(), &around_riscv(&code));
-        while !board.space.registers.finished {
+        while !board.bus.finished {
             board.run(1_000_000);
         }
         board.cpu.steps()

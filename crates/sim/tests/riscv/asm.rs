@@ -1,14 +1,14 @@
 //! Instruction words, and a board like QEMU's `virt` to run them on.
 
 use guru_sim::cpu::riscv::{Options, Riscv};
-use guru_sim::cpu::{Access, AddressSpace, Cpu, Fault, Registers, Stop, Width};
+use guru_sim::cpu::{Access, AddressSpace, Bus, Cpu, Fault, Stop};
 
 /// Where RAM begins, and programs.
 pub const RAM: u32 = 0x8000_0000;
 pub const RAM_LEN: u32 = 0x4_0000;
 const UART: u32 = 0x1000_0000;
 const UART_STATUS: u32 = UART + 5;
-const UART_EMPTY: u32 = 0x60;
+const UART_EMPTY: u8 = 0x60;
 const FINISHER: u32 = 0x10_0000;
 
 pub fn r(opcode: u32, f3: u32, f7: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
@@ -72,23 +72,23 @@ pub const ECALL: u32 = 0x73;
 pub const EBREAK: u32 = 0x10_0073;
 pub const MRET: u32 = 0x3020_0073;
 
-/// A UART that always has room, and a register that ends the run.
+/// Memory, a UART that always has room, and a register that ends the run.
 #[derive(Debug, Default)]
 pub struct Virt {
+    pub memory: AddressSpace,
     pub sent: Vec<u8>,
     pub finished: bool,
 }
 
-impl Registers for Virt {
-    fn read(&mut self, address: u32, _: Width) -> Result<u32, Fault> {
-        if address == UART_STATUS {
-            Ok(UART_EMPTY)
-        } else {
-            Err(Fault::Unmapped)
+impl Virt {
+    fn read(&self, address: u32) -> Result<u8, Fault> {
+        match address {
+            UART_STATUS => Ok(UART_EMPTY),
+            _ => Err(Fault::Unmapped),
         }
     }
 
-    fn write(&mut self, address: u32, _: Width, value: u32) -> Result<(), Fault> {
+    fn write(&mut self, address: u32, value: u32) -> Result<(), Fault> {
         match address {
             UART => self.sent.push(value as u8),
             FINISHER => self.finished = true,
@@ -98,27 +98,65 @@ impl Registers for Virt {
     }
 }
 
+impl Bus for Virt {
+    fn load8(&mut self, address: u32) -> Result<u8, Fault> {
+        let memory = self.memory.load8(address);
+        memory.or_else(|_| self.read(address))
+    }
+
+    fn load16(&mut self, address: u32) -> Result<u16, Fault> {
+        self.memory.load16(address)
+    }
+
+    fn load32(&mut self, address: u32) -> Result<u32, Fault> {
+        self.memory.load32(address)
+    }
+
+    fn store8(&mut self, address: u32, value: u8) -> Result<(), Fault> {
+        let memory = self.memory.store8(address, value);
+        memory.or_else(|_| self.write(address, value.into()))
+    }
+
+    fn store16(&mut self, address: u32, value: u16) -> Result<(), Fault> {
+        let memory = self.memory.store16(address, value);
+        memory.or_else(|_| self.write(address, value.into()))
+    }
+
+    fn store32(&mut self, address: u32, value: u32) -> Result<(), Fault> {
+        let memory = self.memory.store32(address, value);
+        memory.or_else(|_| self.write(address, value))
+    }
+
+    fn fetch(&mut self, address: u32) -> Result<u8, Fault> {
+        self.memory.fetch(address)
+    }
+
+    fn code_epoch(&self) -> u32 {
+        self.memory.code_epoch()
+    }
+}
+
 /// A CPU with a program at the start of its RAM.
 pub struct Board {
     pub cpu: Riscv,
-    pub space: AddressSpace<Virt>,
+    pub bus: Virt,
 }
 
 impl Board {
     pub fn new(options: Options, code: &[u8]) -> Self {
-        let mut space = AddressSpace::new(Virt::default());
-        let ram = space.add_bank(RAM_LEN);
-        space
+        let mut bus = Virt::default();
+        let ram = bus.memory.add_bank(RAM_LEN);
+        bus.memory
             .add_window(RAM, RAM_LEN, ram, 0, Access::Ram)
             .expect("it fits");
-        space.poke(RAM, code).expect("the code fits");
+        bus.memory.poke(RAM, code).expect("the code fits");
         let mut cpu = Riscv::new(options);
         cpu.set_pc(RAM);
-        Self { cpu, space }
+        Self { cpu, bus }
     }
 
     pub fn run(&mut self, budget: u64) -> Stop {
-        self.cpu.run(&mut self.space, budget).stop
+        self.cpu.run(&mut self.bus, budget).stop
     }
 }
 

@@ -50,7 +50,8 @@ fn careful(options: Options, words: &[u32]) -> Board {
     };
     let mut board = Board::new(options, &bytes(words));
     board
-        .space
+        .bus
+        .memory
         .poke(HANDLER, &bytes(&[MRET]))
         .expect("the handler is in RAM");
     board.cpu.set_csr(MTVEC, HANDLER);
@@ -148,14 +149,14 @@ fn loads_extend_by_sign_or_zero_and_stores_change_no_more_than_their_width() {
         s(1, A, B, 10),
     ];
     let mut board = Board::new(Options::default(), &bytes(&words));
-    board.space.poke(DATA, &[0x80, 0xFF]).unwrap();
+    board.bus.memory.poke(DATA, &[0x80, 0xFF]).unwrap();
     board.cpu.set_register(A as u8, DATA);
     board.cpu.set_register(B as u8, 0x1234_5678);
     board.run(6);
     let registers = [1, 2, 3, 4].map(|n| board.cpu.register(n));
     assert_eq!(registers, [0xFFFF_FF80, 0x80, 0xFFFF_FF80, 0xFF80]);
     let mut memory = [0; 12];
-    board.space.peek(DATA + 4, &mut memory[..8]).unwrap();
+    board.bus.memory.peek(DATA + 4, &mut memory[..8]).unwrap();
     assert_eq!(memory, [0, 0x78, 0, 0, 0, 0, 0x78, 0x56, 0, 0, 0, 0]);
 }
 
@@ -165,15 +166,15 @@ fn registers_are_reached_where_no_memory_is() {
     let [finisher, _] = li(B, 0x10_0000);
     let words = [uart, addi(1, 0, 0x47), s(0, A, 1, 0), finisher, sw(1, B, 0)];
     let board = executed(&words);
-    assert_eq!(board.space.registers.sent, b"G");
-    assert!(board.space.registers.finished);
+    assert_eq!(board.bus.sent, b"G");
+    assert!(board.bus.finished);
 }
 
 #[test]
 fn misaligned_accesses_work_or_trap_as_the_chip_wants() {
     let mut board = careful(Options::default(), &[lw(1, A, 1)]);
     board.cpu.set_register(A as u8, DATA);
-    board.space.poke(DATA, &[0, 1, 2, 3, 4]).unwrap();
+    board.bus.memory.poke(DATA, &[0, 1, 2, 3, 4]).unwrap();
     assert_eq!(board.run(1), Stop::Budget);
     assert_eq!(board.cpu.register(1), 0x0403_0201);
     let traps = Options {
@@ -271,7 +272,8 @@ fn an_interrupt_controller_of_its_own_needs_no_mie_and_may_have_a_table() {
     board.cpu.set_csr(MTVEC, HANDLER | 3);
     board.cpu.set_csr(MTVT, DATA);
     board
-        .space
+        .bus
+        .memory
         .poke(DATA + 4 * 40, &(RAM + 0x3000).to_le_bytes())
         .unwrap();
     board.cpu.set_csr(MSTATUS, 8);
@@ -371,12 +373,16 @@ fn atomics_give_the_old_value_and_keep_the_new_one() {
     let ordered = [(16, 0xFFFF_FFFD), (20, 5), (24, 5), (28, 0xFFFF_FFFD)];
     for (function, new) in cases.into_iter().chain(ordered) {
         let mut board = Board::new(Options::default(), &bytes(&[amo(function, 1, A, B)]));
-        board.space.poke(DATA, &(-3_i32).to_le_bytes()).unwrap();
+        board
+            .bus
+            .memory
+            .poke(DATA, &(-3_i32).to_le_bytes())
+            .unwrap();
         board.cpu.set_register(A as u8, DATA);
         board.cpu.set_register(B as u8, 5);
         board.run(1);
         let mut memory = [0; 4];
-        board.space.peek(DATA, &mut memory).unwrap();
+        board.bus.memory.peek(DATA, &mut memory).unwrap();
         assert_eq!(board.cpu.register(1), (-3_i32) as u32);
         assert_eq!(u32::from_le_bytes(memory), new, "function {function}");
     }
@@ -409,7 +415,8 @@ fn code_that_overwrites_itself_runs_as_written() {
     assert_eq!(board.cpu.register(1), 102);
     // By the debugger, too.
     board
-        .space
+        .bus
+        .memory
         .poke(RAM + 4, &bytes(&[addi(1, 1, 1000)]))
         .unwrap();
     board.cpu.set_register(A as u8, DATA);
@@ -435,7 +442,8 @@ fn a_breakpoint_stops_each_time_round_and_answers_a_call_where_no_memory_is() {
     board.cpu.remove_breakpoint(ROM);
     board.cpu.add_breakpoint(RAM + 8);
     board
-        .space
+        .bus
+        .memory
         .poke(RAM + 12, &bytes(&[addi(6, 6, 1)]))
         .unwrap();
     for round in 0..3 {
@@ -453,7 +461,7 @@ fn a_run_never_takes_more_steps_than_its_budget() {
     board.cpu.add_breakpoint(RAM);
     for budget in [0, 1, 1, 2, 1, 3, 5, 8] {
         let before = board.cpu.steps();
-        let ran = board.cpu.run(&mut board.space, budget);
+        let ran = board.cpu.run(&mut board.bus, budget);
         assert!(ran.steps <= budget);
         assert_eq!(board.cpu.steps() - before, ran.steps);
     }
@@ -533,12 +541,12 @@ proptest! {
 fn every_compressed_word_is_executed_or_an_exception() {
     let mut board = careful(Options::default(), &[]);
     for half in (0..=u16::MAX).filter(|half| half & 3 != 3) {
-        board.space.poke(RAM, &half.to_le_bytes()).unwrap();
+        board.bus.memory.poke(RAM, &half.to_le_bytes()).unwrap();
         for number in 1..32 {
             board.cpu.set_register(number, DATA);
         }
         board.cpu.set_pc(RAM);
-        let ran = board.cpu.run(&mut board.space, 1);
+        let ran = board.cpu.run(&mut board.bus, 1);
         assert_eq!(ran.steps, 1, "{half:#06x}");
         assert!(
             matches!(ran.stop, Stop::Budget | Stop::Exception(_)),

@@ -6,7 +6,7 @@ use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use guru_sim::cpu::xtensa::{Config, Core, Interrupts, Misaligned};
-use guru_sim::cpu::{Access, AddressSpace, Cpu, Fault, Registers, Stop, Width};
+use guru_sim::cpu::{Access, AddressSpace, Cpu, Stop};
 
 use super::programs::{self, Program, Target, result_len};
 
@@ -63,19 +63,8 @@ pub const LX106: Target = Target {
     config: Config::LX106,
 };
 
-struct Nothing;
-
-impl Registers for Nothing {
-    fn read(&mut self, _: u32, _: Width) -> Result<u32, Fault> {
-        Err(Fault::Unmapped)
-    }
-    fn write(&mut self, _: u32, _: Width, _: u32) -> Result<(), Fault> {
-        Err(Fault::Unmapped)
-    }
-}
-
-fn ended(target: &Target, program: &Program) -> (Core, AddressSpace<Nothing>) {
-    let mut space = AddressSpace::new(Nothing);
+fn ended(target: &Target, program: &Program) -> (Core, AddressSpace) {
+    let mut space = AddressSpace::default();
     let ram = space.add_bank(programs::RAM_LEN);
     space
         .add_window(target.base, programs::RAM_LEN, ram, 0, Access::Ram)
