@@ -8,6 +8,9 @@ const PAGE_BITS: u32 = 12;
 const PAGES: usize = 1 << (32 - PAGE_BITS);
 /// Memory is remembered as fetched, or not, in pieces of this many bytes.
 const GRANULE_BITS: u32 = 4;
+/// What memory holds at first. What nobody has written is not written by us either, so that it takes
+/// none of the host's memory.
+static ZEROS: [u8; 1 << PAGE_BITS] = [0; 1 << PAGE_BITS];
 /// In the page table: no window.
 const NONE: u8 = 0;
 /// In the page table: several windows, or one that does not fill the page; look at each.
@@ -119,7 +122,13 @@ impl AddressSpace {
     pub fn add_bank(&mut self, len: u32) -> Bank {
         // A granule belongs to one bank, so that two banks do not look like one another's code.
         let start = self.bytes.len().next_multiple_of(1 << GRANULE_BITS);
-        self.bytes.resize(start + len as usize, 0);
+        let mut bytes = vec![0; start + len as usize];
+        for (new, old) in bytes.chunks_mut(ZEROS.len()).zip(used(&mut self.bytes)) {
+            if let Some(old) = old {
+                new[..old.len()].copy_from_slice(old);
+            }
+        }
+        self.bytes = bytes;
         self.fetched
             .resize((self.bytes.len() >> GRANULE_BITS) + 1, false);
         self.banks.push((start, len));
@@ -304,7 +313,8 @@ impl AddressSpace {
     /// Clears what can be written.
     pub(crate) fn clear(&mut self) {
         for window in self.windows.iter().filter(|window| window.access.writes()) {
-            self.bytes[window.at..window.at + window.len as usize].fill(0);
+            let bytes = &mut self.bytes[window.at..window.at + window.len as usize];
+            used(bytes).flatten().for_each(|piece| piece.fill(0));
         }
         self.fetched.fill(false);
         self.epoch = self.epoch.wrapping_add(1);
@@ -390,6 +400,12 @@ impl Bus for AddressSpace {
     fn code_epoch(&self) -> u32 {
         self.epoch
     }
+}
+
+/// The pages of memory, without those that hold what they held at first.
+fn used(bytes: &mut [u8]) -> impl Iterator<Item = Option<&mut [u8]>> {
+    let pages = bytes.chunks_mut(ZEROS.len());
+    pages.map(|page| (*page != ZEROS[..page.len()]).then_some(page))
 }
 
 #[cfg(test)]
