@@ -6,6 +6,7 @@
 
 #[path = "riscv/asm.rs"]
 mod asm;
+mod emulator;
 #[path = "riscv/qemu.rs"]
 mod qemu;
 mod random;

@@ -9,6 +9,7 @@
 
 #[path = "xtensa/asm.rs"]
 mod asm;
+mod emulator;
 #[expect(dead_code, reason = "compiled programs are for another test")]
 #[path = "xtensa/programs.rs"]
 mod programs;

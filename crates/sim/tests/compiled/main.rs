@@ -7,6 +7,8 @@
 //! missing is reported as ignored; with `GURU_REQUIRE_PEERS` of 1 that is a failure. The comparison
 //! with QEMU is left out where there is no QEMU.
 
+#[path = "../emulator/mod.rs"]
+mod emulator;
 #[path = "../random/mod.rs"]
 mod random;
 #[path = "../riscv"]

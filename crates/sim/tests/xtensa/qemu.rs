@@ -1,14 +1,16 @@
 //! Running a program on our core and on QEMU's.
 
-use std::env;
 use std::ffi::OsStr;
-use std::process::{self, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Stdio};
 
 use guru_sim::cpu::xtensa::{Config, Core, Interrupts, Misaligned};
 use guru_sim::cpu::{Access, AddressSpace, Cpu, Stop};
 
 use super::programs::{self, Program, Target, result_len};
+use crate::emulator::Elf;
+
+/// `EM_XTENSA`
+const MACHINE: u16 = 94;
 
 /// More than any of the programs runs.
 const BUDGET: u64 = 300_000_000;
@@ -98,39 +100,11 @@ pub fn steps(target: &Target, program: &Program) -> u64 {
     ended(target, program).0.steps()
 }
 
-/// An ELF file of one segment.
-fn elf(target: &Target, entry: u32, code: &[u8]) -> Vec<u8> {
-    const HEADERS: u32 = 52 + 32;
-    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_le_bytes()).collect() };
-    let half = |value: u16| value.to_le_bytes().to_vec();
-    let len = code.len() as u32;
-    let mut file = b"\x7FELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    file.extend([half(2), half(94)].concat());
-    file.extend(words(&[1, entry, 52, 0, 0]));
-    file.extend([half(52), half(32), half(1), half(40), half(0), half(0)].concat());
-    file.extend(words(&[
-        1,
-        HEADERS,
-        target.base,
-        target.physical,
-        len,
-        len,
-        7,
-        4,
-    ]));
-    file.extend(code);
-    file
-}
-
 /// What it leaves behind on QEMU's.
 pub fn theirs(qemu: &OsStr, target: &Target, program: &Program) -> Vec<u8> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("guru-xtensa-{}-{number}.elf", process::id());
-    let path = env::temp_dir().join(name);
-    let file = elf(target, program.start, &program.bytes);
-    std::fs::write(&path, file).expect("a temporary file");
-    let loader = format!("loader,file={}", path.display());
+    let (base, physical) = (target.base, target.physical);
+    let elf = Elf::new(MACHINE, program.start, base, physical, &program.bytes);
+    let loader = format!("loader,file={}", elf.0.display());
     let begin = format!("loader,cpu-num=0,addr={:#x}", program.start);
     // A program that goes astray there must not keep the test.
     let output = Command::new("timeout")
@@ -143,6 +117,5 @@ pub fn theirs(qemu: &OsStr, target: &Target, program: &Program) -> Vec<u8> {
         .stderr(Stdio::inherit())
         .output()
         .expect("QEMU runs");
-    std::fs::remove_file(&path).expect("it was written");
     output.stdout
 }
