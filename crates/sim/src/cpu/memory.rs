@@ -466,6 +466,43 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_as_remembered_once_each_byte_is_back() {
+        let mut space = AddressSpace::default();
+        let ram = space.add_bank(0x100);
+        space
+            .add_window(0x1000, 0x100, ram, 0, Access::Ram)
+            .unwrap();
+        space.store32(0x1000, 0x1234).unwrap();
+        space.remember();
+        assert!(space.is_as_remembered());
+        space.store8(0x1001, 7).unwrap();
+        space.store32(0x1000, 9).unwrap();
+        assert!(!space.is_as_remembered());
+        space.store32(0x1000, 0x1234).unwrap();
+        assert!(space.is_as_remembered());
+    }
+
+    #[test]
+    fn a_reset_clears_what_can_be_written_and_nothing_else() {
+        let mut space = AddressSpace::default();
+        let rom = space.add_bank(0x1234);
+        space.add_window(0, 0x1234, rom, 0, Access::Rom).unwrap();
+        space.poke(0x1000, &[5]).unwrap();
+        let ram = space.add_bank(0x5000);
+        space
+            .add_window(0x8000, 0x5000, ram, 0, Access::Ram)
+            .unwrap();
+        for at in [0x8000, 0xA123, 0xCFFC] {
+            space.store32(at, 0xDEAD_BEEF).unwrap();
+        }
+        space.clear();
+        let mut all = vec![1; 0x5000];
+        space.peek(0x8000, &mut all).unwrap();
+        assert!(all.iter().all(|byte| *byte == 0));
+        assert_eq!(space.load8(0x1000), Ok(5));
+    }
+
+    #[test]
     fn windows_that_overlap_or_do_not_fit_are_refused() {
         let mut space = AddressSpace::default();
         let ram = space.add_bank(0x100);
