@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use guru_chip::{CHIPS, Chip};
+use guru_store::{OtaState, Parsed, Rules, SelectEntry};
 use guru_testkit::{first_difference, noise};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -37,6 +38,8 @@ struct Job {
     board: &'static str,
     /// Whether the file is in flash before.
     placed: bool,
+    /// Whether a partition table and otadata are there.
+    layout: bool,
     /// Changes the flash as the command should.
     effect: fn(&mut [u8]),
     /// What standard output must hold.
@@ -51,6 +54,7 @@ const LOOK: Job = Job {
     args: &[],
     board: "",
     placed: false,
+    layout: false,
     effect: |_| {},
     says: "",
     has: |_| true,
@@ -118,6 +122,71 @@ const JOBS: &[Job] = &[
         args: &["erase-flash"],
         effect: |flash| flash.fill(0xFF),
         says: "erased",
+        ..LOOK
+    },
+    Job {
+        name: "write-flash by name",
+        args: &["write-flash", "storage", "app.bin"],
+        layout: true,
+        effect: write,
+        says: "verified",
+        ..LOOK
+    },
+    Job {
+        name: "verify-flash by name",
+        args: &["verify-flash", "storage", "app.bin"],
+        layout: true,
+        placed: true,
+        says: "app.bin",
+        ..LOOK
+    },
+    Job {
+        name: "read-flash by name",
+        args: &["read-flash", "storage:1001", "read.bin"],
+        layout: true,
+        placed: true,
+        says: "read.bin",
+        ..LOOK
+    },
+    Job {
+        name: "erase-region by name",
+        args: &["erase-region", "storage+0x1000:0x3000"],
+        layout: true,
+        effect: |flash| flash[0x1_2000..0x1_5000].fill(0xFF),
+        says: "erased",
+        ..LOOK
+    },
+    Job {
+        name: "partitions",
+        args: &["partitions"],
+        layout: true,
+        says: "storage",
+        ..LOOK
+    },
+    Job {
+        name: "ota show",
+        args: &["ota", "show"],
+        layout: true,
+        says: "Next     a at 0x20000",
+        ..LOOK
+    },
+    Job {
+        name: "ota select",
+        args: &["ota", "select", "ota_1", "--force"],
+        layout: true,
+        effect: |flash| {
+            flash[0xD000..0xE000].fill(0xFF);
+            flash[0xD000..0xD020].copy_from_slice(&choice(2));
+        },
+        says: "Next     b at 0x30000",
+        ..LOOK
+    },
+    Job {
+        name: "ota erase",
+        args: &["ota", "erase"],
+        layout: true,
+        effect: |flash| flash[0xC000..0xE000].fill(0xFF),
+        says: "no entry chooses anything",
         ..LOOK
     },
     Job {
@@ -274,6 +343,9 @@ fn try_on(chip: &Chip, job: &Job) -> Result<(), Failed> {
     if job.placed {
         write(&mut expected);
     }
+    if job.layout {
+        lay_out(&mut expected)?;
+    }
     fs::write(folder.join("flash.bin"), &expected)?;
     (job.effect)(&mut expected);
 
@@ -311,7 +383,7 @@ fn try_on(chip: &Chip, job: &Job) -> Result<(), Failed> {
             format!("{found:#04x} at {at:#x}, and {expected:#04x} is right\n{outcome}").into(),
         );
     }
-    if job.name == "read-flash" && fs::read(folder.join("read.bin"))? != app[..1001] {
+    if job.args[0] == "read-flash" && fs::read(folder.join("read.bin"))? != app[..1001] {
         return Err(format!("wrong bytes were read\n{outcome}").into());
     }
     Ok(())
@@ -322,6 +394,23 @@ fn write(flash: &mut [u8]) {
     let end = AT + LENGTH;
     flash[end..end.next_multiple_of(4096)].fill(0xFF);
     flash[AT..end].copy_from_slice(&noise(LENGTH, 1));
+}
+
+/// A partition table, and otadata that choose the first of two slots.
+fn lay_out(flash: &mut [u8]) -> Result<(), Failed> {
+    let csv = "nvs, data, nvs, , 0x3000\notadata, data, ota, , 0x2000\n\
+               storage, data, fat, 0x11000, 0x6000\na, app, ota_0, , 64K\nb, app, ota_1, , 64K";
+    let parsed = Parsed::from_csv(csv, &Rules::default(), &|_| None)?;
+    let table = parsed.table.to_binary()?;
+    flash[0x8000..0x8000 + table.len()].copy_from_slice(&table);
+    flash[0xC000..0xE000].fill(0xFF);
+    flash[0xC000..0xC020].copy_from_slice(&choice(1));
+    Ok(())
+}
+
+/// An entry of otadata.
+fn choice(sequence: u32) -> [u8; 32] {
+    SelectEntry::new(sequence, OtaState::Undefined).to_bytes()
 }
 
 /// Instruction RAM behind what the loaders use.

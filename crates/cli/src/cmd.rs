@@ -15,6 +15,8 @@ mod get_security_info;
 mod load_ram;
 mod man;
 mod nand;
+mod ota;
+mod partitions;
 mod ports;
 mod read_flash;
 mod read_flash_sfdp;
@@ -75,6 +77,9 @@ pub enum Command {
     VerifyFlash(verify_flash::VerifyFlash),
     EraseFlash(erase_flash::EraseFlash),
     EraseRegion(erase_region::EraseRegion),
+    Partitions(partitions::Partitions),
+    #[command(subcommand)]
+    Ota(ota::Ota),
     FlashId(flash_id::FlashId),
     ReadFlashStatus(flash_status::ReadFlashStatus),
     WriteFlashStatus(flash_status::WriteFlashStatus),
@@ -112,6 +117,8 @@ impl Command {
             Self::VerifyFlash(command) => command.run(context),
             Self::EraseFlash(command) => command.run(context),
             Self::EraseRegion(command) => command.run(context),
+            Self::Partitions(command) => command.run(context),
+            Self::Ota(command) => command.run(context),
             Self::FlashId(command) => command.run(context),
             Self::ReadFlashStatus(command) => command.run(context),
             Self::WriteFlashStatus(command) => command.run(context),
@@ -165,6 +172,7 @@ impl Command {
         match self {
             Self::ReadFlash(command) => command.to_stdout(),
             Self::DumpMem(command) => command.to_stdout(),
+            Self::Partitions(command) => command.to_stdout(),
             Self::Completions(_) | Self::Man(_) => true,
             _ => self.monitors(),
         }

@@ -8,6 +8,7 @@ use guru_image::{BuildError, ElfError, FirmwareError, Place, RamError};
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
 use guru_sim::{OptionsError, ServeError};
+use guru_store::TableError;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -143,6 +144,14 @@ pub enum Error {
         failed: Vec<String>,
         /// Boards in all.
         boards: usize,
+    },
+    /// A file is no valid partition table.
+    #[error("'{file}': {error}")]
+    Table {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        error: TableError,
     },
     /// A list of ports cannot be read.
     #[error("cannot read the list of ports '{}'", path.display())]
@@ -281,6 +290,17 @@ impl Error {
         }
     }
 
+    /// The same, for those who work with a device.
+    pub fn in_session(self) -> LoaderError {
+        match self {
+            Self::Session(error) => error,
+            error => {
+                let causes = error.causes().into_iter().map(|cause| format!(": {cause}"));
+                LoaderError::BadRequest(format!("{error}{}", causes.collect::<String>()))
+            }
+        }
+    }
+
     /// The exit code of the program `guru`.
     pub fn exit_code(&self) -> u8 {
         let code = self.kind().exit_code();
@@ -300,6 +320,7 @@ impl Error {
             | Self::Unaligned { .. }
             | Self::Overlap { .. }
             | Self::SfdpLength { .. }
+            | Self::Table { .. }
             | Self::Config(_)
             | Self::Ram(_)
             | Self::Simulator(_) => Kind::Usage,

@@ -24,7 +24,7 @@ const MAX_FLASH: u64 = 256 << 20;
 /// Says which argument is wrong and what would be right.
 pub fn open(arguments: &[OsString], encrypt: bool) -> Result<Vec<FilePart>, Error> {
     let mut parts = Vec::new();
-    for (address, path) in pairs(arguments)? {
+    for (address, path) in pairs(arguments, args::scaled)? {
         for part in Firmware::open(&path)?.parts {
             parts.push(FilePart {
                 name: part.contents.name().to_owned(),
@@ -93,31 +93,15 @@ pub fn for_chip(
     Ok(made)
 }
 
-/// As [`for_chip`], for a session with a chip.
-///
-/// # Errors
-/// The same, as a session tells it.
-pub fn for_session(
-    parts: &[FilePart],
-    chip: &'static Chip,
-    size: &FlashSizeOption,
-) -> Result<Vec<FilePart>, LoaderError> {
-    for_chip(parts, chip, size).map_err(|error| match error {
-        Error::Session(error) => error,
-        error => {
-            let causes = error.causes().into_iter().map(|cause| format!(": {cause}"));
-            LoaderError::BadRequest(format!("{error}{}", causes.collect::<String>()))
-        }
-    })
-}
-
 /// Gives each part what is believed to be in its place: files, or `skip`, in the parts' order. A
 /// HEX file stands for as many parts as it has runs. How many files there are beyond the parts.
 ///
 /// # Errors
 /// A file that cannot be read, or that is named `skip`.
-pub fn compare(parts: &mut [FilePart], arguments: &[OsString]) -> Result<usize, Error> {
-    let mut parts = parts.iter_mut();
+pub fn compare<'p>(
+    mut parts: impl Iterator<Item = &'p mut FilePart>,
+    arguments: &[OsString],
+) -> Result<usize, Error> {
     let mut surplus = 0;
     for argument in arguments {
         let first = parts.next();
@@ -155,18 +139,24 @@ pub fn check(parts: &[FilePart], chip: Option<&Chip>, size: &FlashSizeOption) ->
     check_fit(parts, limit(chip, size))
 }
 
-/// Pairs of an address and a file.
-fn pairs(arguments: &[OsString]) -> Result<Vec<(u32, PathBuf)>, Error> {
+/// Pairs of a place and a file.
+///
+/// # Errors
+/// Says which argument is wrong and what would be right.
+pub fn pairs<P>(
+    arguments: &[OsString],
+    place: impl Fn(&str) -> Result<P, String>,
+) -> Result<Vec<(P, PathBuf)>, Error> {
     arguments
         .chunks(2)
         .map(|pair| match pair {
             [address, file] => {
                 let word = address.to_string_lossy();
-                let address = args::scaled(&word).map_err(|reason| Error::BadAddress {
+                let place = place(&word).map_err(|reason| Error::BadAddress {
                     word: word.clone().into_owned(),
                     reason,
                 })?;
-                Ok((address, PathBuf::from(file)))
+                Ok((place, PathBuf::from(file)))
             }
             _ => Err(Error::NoPartner {
                 word: pair.iter().map(|one| one.to_string_lossy()).collect(),
@@ -234,7 +224,7 @@ fn limit(chip: Option<&Chip>, size: &FlashSizeOption) -> u64 {
 }
 
 /// Bytes of a size label such as `4MB` or `2MB-c1`.
-fn size_bytes(label: &str) -> Option<u64> {
+pub fn size_bytes(label: &str) -> Option<u64> {
     let label = label.split('-').next()?;
     if let Some(mega) = label.strip_suffix("MB") {
         return Some(mega.parse::<u64>().ok()? << 20);
@@ -262,14 +252,16 @@ mod tests {
 
     #[test]
     fn an_odd_list_names_the_argument_without_a_partner() {
-        let error = pairs(&arguments(&["0", "a", "0x1000"]))
+        let error = pairs(&arguments(&["0", "a", "0x1000"]), args::scaled)
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("'0x1000'") && error.contains("pairs"),
             "{error}"
         );
-        let error = pairs(&arguments(&["a.bin", "0"])).unwrap_err().to_string();
+        let error = pairs(&arguments(&["a.bin", "0"]), args::scaled)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("'a.bin'") && error.contains("0x10000 app.bin"),
             "{error}"

@@ -14,6 +14,7 @@ mod leading;
 mod many;
 mod monitor;
 mod part_file;
+mod partitions;
 mod port;
 mod port_list;
 mod port_url;

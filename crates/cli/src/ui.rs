@@ -6,6 +6,7 @@ mod escape;
 mod image;
 mod json;
 mod out;
+mod partitions;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -26,6 +27,7 @@ pub use escape::escape;
 pub use image::ImageFile;
 pub use json::Json;
 pub use out::{Out, Stream};
+pub use partitions::{Holds, OtaDone, OtaReport, PartitionsReport};
 pub use text::Text;
 
 /// Writes what a command makes to standard output.
@@ -309,6 +311,10 @@ pub enum Report {
         /// Where it was started.
         entry: u32,
     },
+    /// `ota`.
+    Ota(Box<OtaReport>),
+    /// `partitions`.
+    Partitions(Box<PartitionsReport>),
     /// `ports`.
     Ports {
         /// The ports, the likeliest first.

@@ -276,6 +276,16 @@ pub struct Selected {
 }
 
 impl OtaData {
+    /// Both sectors erased: nothing is chosen.
+    pub const ERASED: Self = Self {
+        entries: [SelectEntry {
+            sequence: u32::MAX,
+            label: [0xFF; 20],
+            state: OtaState::Undefined,
+            crc: u32::MAX,
+        }; 2],
+    };
+
     /// Reads the contents of the partition, or as much of them as the second entry needs.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use guru_loader::{FlashOptions, FlashSizeOption, SpiConnection};
 
 use super::nand::NEEDS_STUB;
 use crate::args;
+use crate::files;
 
 /// Where the flash is and how large.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +53,14 @@ pub struct HeaderArgs {
 }
 
 impl FlashArgs {
+    /// The size that was given, in bytes.
+    pub fn bytes(&self) -> Option<u64> {
+        match &self.flash_size {
+            FlashSizeOption::Set(label) => files::size_bytes(label),
+            FlashSizeOption::Keep | FlashSizeOption::Detect => None,
+        }
+    }
+
     /// As a session takes them.
     pub fn options(&self) -> FlashOptions {
         FlashOptions {

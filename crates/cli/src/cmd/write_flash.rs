@@ -9,6 +9,7 @@ use crate::context::{Context, Mode};
 use crate::error::Error;
 use crate::files;
 use crate::many::{self, BoardsArgs, Which};
+use crate::partitions::{Placed, TableArgs, Use};
 use crate::ui::Report;
 
 /// Write files to flash
@@ -18,6 +19,11 @@ use crate::ui::Report;
 /// makes of it without options.
 ///
 ///     guru write-flash 0x0 bootloader.bin 0x8000 partitions.bin 0x10000 app.bin
+///     guru write-flash ota_1 app.bin nvs settings.bin
+///
+/// In the place of an address there may be the name of a partition, or a part of one, such as
+/// storage+0x1000:0x2000. The names are those of the table in the device, or in --partition-table. A
+/// file that is longer than its partition is refused before anything is erased.
 ///
 /// What the flash holds already is found by digest and left alone. The rest is erased in whole
 /// sectors of 4096 bytes, written, compressed where the chip can, and verified by digest. A flasher
@@ -39,8 +45,8 @@ use crate::ui::Report;
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct WriteFlash {
-    /// Address in flash and file, as often as needed
-    #[arg(required = true, num_args = 1.., value_name = "ADDR FILE")]
+    /// Address in flash or partition, and file, as often as needed
+    #[arg(required = true, num_args = 1.., value_name = "ADDR|NAME FILE")]
     pub files: Vec<OsString>,
 
     /// Erase the whole flash first
@@ -124,6 +130,9 @@ pub struct WriteFlash {
     flash: FlashArgs,
 
     #[command(flatten)]
+    table: TableArgs,
+
+    #[command(flatten)]
     pub boards: BoardsArgs,
 }
 
@@ -147,8 +156,11 @@ impl WriteFlash {
         }
         let chip = context.globals.chip.named();
         let flash = self.flash.options();
-        let mut files = files::open(&self.files, self.encrypt)?;
-        let surplus = files::compare(&mut files, &self.diff_with)
+        let mut files = Placed::open(&self.files, context.mode)?;
+        for part in files.parts() {
+            part.encrypt = self.encrypt;
+        }
+        let surplus = files::compare(files.parts(), &self.diff_with)
             .map_err(|error| error.in_option("--diff-with"))?;
         if surplus > 0 && context.mode == Mode::Guru {
             return Err(Error::Usage(format!(
@@ -158,20 +170,13 @@ impl WriteFlash {
         }
         let encrypted = files::open(&self.encrypt_files, true)
             .map_err(|error| error.in_option("--encrypt-files"))?;
-        files.extend(encrypted);
-        // Of an ELF file an image is made when the chip is known.
-        let mut waits = files::has_elf(&files)?;
-        if waits && let Some(chip) = chip {
-            files = files::for_chip(&files, chip, &flash.size)?;
-            waits = false;
-        }
-        if !waits {
-            files::check(&files, chip, &flash.size)?;
-        }
+        files.add(encrypted);
+        let table = self.table.from_file()?;
+        let known = files.known(table.as_ref(), chip, &flash.size, Use::Write)?;
         let (mode, frequency) = self.header.parameters();
         let by_stub = context.globals.uses_stub();
         let request = WriteRequest {
-            files,
+            files: Vec::new(),
             flash,
             mode,
             frequency,
@@ -200,19 +205,25 @@ impl WriteFlash {
             by_stub,
         };
         // Compression begins now and goes on while the port opens and the chip resets.
-        let job = match self.boards.which(&context.globals)? {
-            _ if waits => Err(request),
-            Which::One => Ok(WriteJob::new(request, chip)?),
-            _ => Ok(WriteJob::for_several(request, chip)?),
+        let job = match (known, self.boards.which(&context.globals)?) {
+            (None, _) => Err(request),
+            (Some(files), Which::One) => {
+                Ok(WriteJob::new(WriteRequest { files, ..request }, chip)?)
+            }
+            (Some(files), _) => {
+                let request = WriteRequest { files, ..request };
+                Ok(WriteJob::for_several(request, chip)?)
+            }
         };
         many::with_devices(context, &self.boards, |device, observer| {
             let job = match &job {
                 Ok(job) => job.clone(),
                 Err(request) => {
                     let mut request = request.clone();
-                    let chip = device.chip();
-                    request.files = files::for_session(&request.files, chip, &request.flash.size)?;
-                    WriteJob::new(request, Some(chip))?
+                    let table = (&self.table, table.as_ref());
+                    let flash = &request.flash;
+                    request.files = files.of_device(table, device, flash, Use::Write, observer)?;
+                    WriteJob::new(request, Some(device.chip()))?
                 }
             };
             let report = block_on(device.write_flash(job, observer))?;

@@ -365,6 +365,14 @@ impl Screen for Text {
                 self.results(chip::hex_dump(address, &bytes));
             }
             Report::DecodedSfdp(sfdp) => self.results(chip::sfdp(&sfdp)),
+            Report::Partitions(report) => {
+                self.results(report.lines());
+                if let Some(file) = &report.output {
+                    let file = file.display().to_string();
+                    self.line(&format!("The table is stored in {}.", escape(&file)));
+                }
+            }
+            Report::Ota(report) => self.results(report.lines()),
             Report::Ports {
                 ports,
                 filtered_out,
