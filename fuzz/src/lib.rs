@@ -8,6 +8,7 @@ mod config;
 mod elf;
 mod image;
 mod rfc2217;
+mod store;
 mod trace;
 mod wire;
 
@@ -15,6 +16,7 @@ pub use config::{config, guru_toml};
 pub use elf::elf;
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
+pub use store::{otadata, partition_csv, partition_table};
 pub use trace::trace;
 pub use wire::{command, response, security_info, slip};
 
@@ -30,6 +32,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("image", image),
     ("hex", hex),
     ("elf", elf),
+    ("partition_table", partition_table),
+    ("partition_csv", partition_csv),
+    ("otadata", otadata),
     ("rfc2217", rfc2217),
     ("trace", trace),
     ("config", config),

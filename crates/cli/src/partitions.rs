@@ -78,7 +78,7 @@ impl TableArgs {
     ///
     /// # Errors
     /// It cannot be read, or is no valid table.
-    pub fn from_file(&self) -> Result<Option<PartitionTable>, Error> {
+    pub fn of_file(&self) -> Result<Option<PartitionTable>, Error> {
         let Some(path) = &self.partition_table else {
             return Ok(None);
         };

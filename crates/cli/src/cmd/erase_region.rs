@@ -50,7 +50,7 @@ pub struct EraseRegion {
 
 impl EraseRegion {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Error> {
-        let table = self.table.from_file()?;
+        let table = self.table.of_file()?;
         let area = Area::new(&self.place, self.size)?;
         if let Some((address, size)) = area.known(table.as_ref()).map_err(Error::Usage)? {
             region(address, size)?;

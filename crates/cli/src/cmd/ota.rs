@@ -173,7 +173,7 @@ impl<'a> Job<'a> {
     fn new(args: &'a TableArgs, flash: &FlashArgs) -> Result<Self, Error> {
         Ok(Self {
             args,
-            table: args.from_file()?,
+            table: args.of_file()?,
             flash: flash.options(),
         })
     }
@@ -332,7 +332,7 @@ fn of_file(context: &mut Context, path: &Path, args: &TableArgs) -> Result<(), E
     };
     let source = Source::open(path, &rules)?;
     let table = args
-        .from_file()?
+        .of_file()?
         .unwrap_or_else(|| source.parsed.table.clone());
     let place = table.by_kind(Kind::OTA_DATA);
     let place = place.ok_or_else(|| Error::Usage(OtaError::NoOtaData.to_string()))?;

@@ -136,8 +136,9 @@ impl Partitions {
         }
         let output = self.output(&source.parsed, rules, Some(source.form))?;
         let mut size = rules.flash_size;
-        if source.form == TableForm::Dump && size.is_none() {
-            size = Some(source.end());
+        // A merged image may end in front of the flash's end.
+        if source.form == TableForm::Dump && source.end() >= source.parsed.table.end() {
+            size.get_or_insert(source.end());
         }
         let mut report = PartitionsReport::new(&source.parsed.table, rules, size);
         report.output = output;

@@ -70,7 +70,7 @@ impl ReadFlash {
                 return Err(Error::Usage(text.to_owned()));
             }
         };
-        let table = self.table.from_file()?;
+        let table = self.table.of_file()?;
         let area = Area::new(&self.place, size)?;
         if let Some((address, size)) = area.known(table.as_ref()).map_err(Error::Usage)? {
             session::read_length(address, size)?;

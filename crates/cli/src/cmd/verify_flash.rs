@@ -48,7 +48,7 @@ impl VerifyFlash {
         let chip = context.globals.chip.named();
         let flash = self.flash.options();
         let mut files = Placed::open(&self.files, context.mode)?;
-        let table = self.table.from_file()?;
+        let table = self.table.of_file()?;
         let known = files.known(table.as_ref(), chip, &flash.size, Use::Compare)?;
         let (mode, frequency) = self.header.parameters();
         let count = files.parts().count();

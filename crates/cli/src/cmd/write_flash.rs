@@ -171,7 +171,7 @@ impl WriteFlash {
         let encrypted = files::open(&self.encrypt_files, true)
             .map_err(|error| error.in_option("--encrypt-files"))?;
         files.add(encrypted);
-        let table = self.table.from_file()?;
+        let table = self.table.of_file()?;
         let known = files.known(table.as_ref(), chip, &flash.size, Use::Write)?;
         let (mode, frequency) = self.header.parameters();
         let by_stub = context.globals.uses_stub();
