@@ -200,6 +200,11 @@ pub enum Notice {
     },
     /// The file of an interrupted read does not match the flash and is read again.
     PartNotReused,
+    /// A read ended early; what of it was proved is kept.
+    PartKept {
+        /// How many bytes, from the first one on.
+        bytes: u64,
+    },
     /// What is in flash already cannot be found out, so that everything is written.
     WritesAll {
         /// Name of the option that is ignored for that.
@@ -566,6 +571,10 @@ impl fmt::Display for Notice {
                 f,
                 "contents outside of the written range changed, within {length} bytes at \
                  0x{start:08x}"
+            ),
+            Self::PartKept { bytes } => write!(
+                f,
+                "the first {bytes} bytes are kept; the same command goes on behind them"
             ),
             Self::PartNotReused => f.write_str(
                 "the file of the interrupted read does not match the flash; reading from the start",

@@ -182,7 +182,16 @@ impl<L: Link> Session<L> {
                 .await;
             proved.store();
             std::mem::replace(&mut proved.result, Ok(())).map_err(Error::Sink)?;
-            proved.bytes = read?;
+            proved.bytes = match read {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let bytes = proved.sink.existing();
+                    if bytes > 0 {
+                        observer.event(Event::Notice(Notice::PartKept { bytes }));
+                    }
+                    return Err(error);
+                }
+            };
             at = end;
             if self.channel.faults() == 0 {
                 chunk = chunk.saturating_mul(2).min(MAX_CHUNK);

@@ -67,3 +67,16 @@ fn a_read_beyond_the_flash_is_refused() {
     .unwrap_err();
     assert!(matches!(error, Error::OutsideFlash { .. }), "{error}");
 }
+
+#[test]
+fn a_read_that_fails_keeps_what_was_proved_and_says_so() {
+    let mut session = connect("esp32c3?fault=drop:tx:1/1,after=30000");
+    let bytes = noise(150_000, 2);
+    fill(&session, 0, &bytes);
+    let mut sink = Vec::new();
+    let mut events = Events::default();
+    read(&mut session, 0, 150_000, &mut sink, &mut events).unwrap_err();
+    assert_same(&sink, &bytes[..64 << 10], "the file");
+    let kept = |event: &Event| matches!(event, Event::Notice(Notice::PartKept { bytes }) if *bytes == 64 << 10);
+    assert!(events.has(kept));
+}
