@@ -41,18 +41,21 @@ pub fn open(arguments: &[OsString], encrypt: bool) -> Result<Vec<FilePart>, Erro
 /// Whether there are ELF files among the parts, of which images must be made for the chip.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or a damaged ELF file.
 pub fn has_elf(parts: &[FilePart]) -> Result<bool, Error> {
+    let mut found = false;
     for part in parts {
         for contents in [Some(&part.contents), part.previous.as_ref()] {
             if let Some(contents) = contents
                 && Elf::is_elf(contents).map_err(FirmwareError::Read)?
             {
-                return Ok(true);
+                // A damaged one is told before a port is opened.
+                Elf::read(contents)?;
+                found = true;
             }
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// The parts with images in place of ELF files, checked as all are.
