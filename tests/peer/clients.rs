@@ -1,8 +1,8 @@
 //! The two clients: the reference, and ours under its old name.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use libtest_mimic::Failed;
 
@@ -11,9 +11,25 @@ use crate::process::{Environment, Outcome, run, run_with};
 /// Version of the reference that all expectations are from.
 const VERSION: &str = "5.6.0";
 
+/// Time-outs, in seconds: what is tried is not how fast this machine is.
+const PATIENCE: &str = "[esptool]
+timeout = 60
+sync_timeout = 2
+serial_write_timeout = 60
+md5_timeout_per_mb = 100
+mem_end_rom_timeout = 20
+";
+
+/// What of itself the reference is asked at the start.
+const WHO: &str = "import esptool, esptool.loader
+print(esptool.__version__, esptool.loader.StubFlasher.STUB_DIR, sep=\"\\n\")";
+
 /// The Python that has the reference.
 #[derive(Debug, Clone)]
-pub struct Reference(OsString);
+pub struct Reference {
+    python: OsString,
+    stubs: PathBuf,
+}
 
 impl Reference {
     /// Looks where `GURU_ESPTOOL` says.
@@ -24,25 +40,40 @@ impl Reference {
         let python = env::var_os("GURU_ESPTOOL")
             .filter(|python| !python.is_empty())
             .ok_or("GURU_ESPTOOL names no Python that has esptool")?;
-        let reference = Self(python);
-        let outcome = reference
-            .run(&["version"], Path::new("."))
+        let outcome = run(&python, ["-c", WHO], Path::new("."))
             .map_err(|error| error.message().unwrap_or("cannot be run").to_owned())?;
-        if outcome.stdout.contains(VERSION) {
-            Ok(reference)
-        } else {
-            Err(format!("GURU_ESPTOOL has no esptool {VERSION}:\n{outcome}"))
+        match outcome.stdout.lines().collect::<Vec<_>>()[..] {
+            [VERSION, stubs] => Ok(Self {
+                python,
+                stubs: PathBuf::from(stubs),
+            }),
+            _ => Err(format!("GURU_ESPTOOL has no esptool {VERSION}:\n{outcome}")),
         }
     }
 
     /// The Python that has it.
     pub fn python(&self) -> &OsStr {
-        &self.0
+        &self.python
+    }
+
+    /// The folder in which it has its flasher stubs, a folder for each version.
+    pub fn stubs(&self) -> &Path {
+        &self.stubs
     }
 
     /// Runs a program of ours in its Python.
     pub fn script(&self, text: &str, args: &[&str]) -> Result<Outcome, Failed> {
-        run(&self.0, ["-c", text].iter().chain(args), Path::new("."))
+        run(
+            &self.python,
+            ["-c", text].iter().chain(args),
+            Path::new("."),
+        )
+    }
+
+    /// The same, with all the patience that a busy machine may need.
+    pub fn session(&self, text: &str, args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
+        fs::write(folder.join("esptool.cfg"), PATIENCE)?;
+        run(&self.python, ["-c", text].iter().chain(args), folder)
     }
 
     /// Runs it with these arguments.
@@ -58,7 +89,7 @@ impl Reference {
         environment: &Environment,
     ) -> Result<Outcome, Failed> {
         let words = ["-m", "esptool"].iter().chain(args);
-        run_with(&self.0, words, folder, environment)
+        run_with(&self.python, words, folder, environment)
     }
 }
 

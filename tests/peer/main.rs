@@ -11,11 +11,12 @@ mod identity;
 mod inputs;
 mod javascript;
 mod lines;
-mod official_stub;
 mod process;
 mod rfc2217;
 mod same_work;
 mod simulator;
+mod stubs;
+mod with_stubs;
 
 use std::collections::HashSet;
 use std::num::NonZero;
@@ -119,7 +120,8 @@ fn main() -> ExitCode {
         "every case has a folder of its own",
         move || have_own_folders(&names),
     ));
-    trials.extend(official_stub::trials().map(|(name, test)| needs(&reference, name, test)));
+    let stubs = stubs::trials().chain(with_stubs::trials());
+    trials.extend(stubs.map(|(name, test)| needs(&reference, name, test)));
     trials.extend(rfc2217::trials().map(|(name, test)| needs(&reference, name, test)));
     let browser = Arc::new(EsptoolJs::find());
     trials.extend(javascript::trials().map(|(name, test)| needs(&browser, name, test)));

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use serde::Deserialize;
@@ -44,6 +44,7 @@ pub struct Simulator {
     /// What a client takes for `--port`.
     pub port: String,
     flash: PathBuf,
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Simulator {
@@ -76,7 +77,9 @@ impl Simulator {
             child,
             port: String::new(),
             flash: flash.to_owned(),
+            told: Arc::default(),
         };
+        let told = Arc::clone(&simulator.told);
         let (sender, ports) = mpsc::channel();
         // Reads on to the end, so that the simulator can always write.
         thread::spawn(move || {
@@ -85,12 +88,46 @@ impl Simulator {
                     // Nobody waits for a second one.
                     let _ = sender.send(port);
                 }
+                if let Ok(mut told) = told.lock() {
+                    told.push(line);
+                }
             }
         });
         simulator.port = ports
             .recv_timeout(START)
             .map_err(|_| format!("guru sim {chip} did not say where it can be reached"))?;
         Ok(simulator)
+    }
+
+    /// The lines that it wrote until now, one for each thing that happened.
+    pub fn told(&self) -> Vec<String> {
+        self.told
+            .lock()
+            .map(|told| told.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether the last thing that it tells of a reset, in a while from now, has this in it.
+    pub fn tells(&self, text: &str) -> bool {
+        let end = Instant::now() + START;
+        while Instant::now() < end {
+            let told = self.told();
+            let mut resets = told.iter().filter(|line| line.contains("\"reset\""));
+            if resets.next_back().is_some_and(|line| line.contains(text)) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// The first of them that tells that something is not modelled, or of a crash.
+    pub fn complaint(&self) -> Option<String> {
+        let complains = |line: &String| {
+            let kinds = ["unknown-", "crashed", "overflow", "code-not-executed"];
+            kinds.iter().any(|kind| line.contains(&format!("\"{kind}")))
+        };
+        self.told().into_iter().find(complains)
     }
 
     /// Stops the simulator and returns what is in its flash.

@@ -60,7 +60,8 @@ impl Pacer {
         result
     }
 
-    fn real(&self) -> Instant {
+    /// Real time, which stands still where only skipped time counts.
+    pub fn real(&self) -> Instant {
         self.clock
             .as_ref()
             .map_or(Instant::default(), SystemClock::now)

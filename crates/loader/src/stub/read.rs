@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use guru_link::Link;
+use guru_stub::Kind;
 use guru_wire::{Command, Opcode};
 use md5::{Digest, Md5};
 
@@ -20,7 +21,8 @@ const SHORT_PACKET: u32 = 1024;
 /// soon read away when a read is given up.
 const WINDOW: u32 = 16;
 
-/// Packets that are acknowledged together.
+/// Packets that are acknowledged together, to a stub of ours. Espressif's first ones take the window for
+/// bytes, and so send a packet only when the one before is acknowledged.
 const TOGETHER: u32 = 4;
 
 /// The shortest piece that is asked for on a bad line, in bytes.
@@ -176,6 +178,8 @@ impl<L: Link> Session<L> {
             .await_answer(Opcode::ReadFlash, timeout)
             .await?;
         let (mut packets, mut md5) = (0, Md5::new());
+        let own = self.stub.running.is_some_and(|it| it.kind == Kind::Guru);
+        let together = if own { TOGETHER } else { 1 };
         while bytes.len() < range.len() {
             let due = (packet as usize).min(range.len() - bytes.len());
             let came = self.channel.frame(timeout).await?;
@@ -185,7 +189,7 @@ impl<L: Link> Session<L> {
             packets += 1;
             let have = bytes.len() + due;
             let whole = have == range.len();
-            if whole || packets % TOGETHER == 0 {
+            if whole || packets % together == 0 {
                 let acknowledged = (have as u32).to_le_bytes();
                 self.channel.send_frame(&acknowledged).await?;
             }

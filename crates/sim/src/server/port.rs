@@ -53,12 +53,17 @@ impl TcpPort {
     }
 
     fn receive(&mut self, wait: Duration, buffer: &mut [u8]) -> io::Result<usize> {
-        let wait = wait.max(Duration::from_millis(1));
-        if wait != self.timeout {
+        if wait.is_zero() {
+            self.stream.set_nonblocking(true)?;
+        } else if wait != self.timeout {
             self.stream.set_read_timeout(Some(wait))?;
             self.timeout = wait;
         }
-        match self.stream.read(buffer) {
+        let read = self.stream.read(buffer);
+        if wait.is_zero() {
+            self.stream.set_nonblocking(false)?;
+        }
+        match read {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock

@@ -15,6 +15,11 @@ const MAX_GATHERED: usize = 64 * 1024;
 /// How long a client that was sent the end of a packet may think before time goes on without it,
 /// where its own time is not counted.
 const THINKING: Duration = Duration::from_millis(50);
+/// How long, in real time, a client waits at the most for what the chip has said, and to be heard, while
+/// the chip goes on: a program that polls does so until its patience is over.
+const TURN: Duration = Duration::from_millis(5);
+/// The shortest wait for a client.
+const MOMENT: Duration = Duration::from_millis(1);
 const DELIMITER: u8 = 0xC0;
 
 /// Carries bytes between a client and the chip, and makes time pass for it.
@@ -104,11 +109,17 @@ impl Pump {
         events: &mut dyn FnMut(ServeEvent),
     ) -> Option<Duration> {
         let mut output = Vec::new();
+        let begun = self.pacer.real();
+        let mut has_more = false;
         self.poll(&mut output);
         while self.pace != Pace::Real && output.len() < MAX_GATHERED && !self.is_answered(&output) {
             let Some(next) = self.device.next_event().filter(|next| !next.idle) else {
                 break;
             };
+            has_more = self.pacer.real() - begun > TURN;
+            if has_more {
+                break;
+            }
             self.pacer.skip_to(next.at);
             self.poll(&mut output);
         }
@@ -118,10 +129,12 @@ impl Pump {
         }
         Some(if self.is_answered(&output) {
             THINKING
+        } else if has_more {
+            Duration::ZERO
         } else {
             let next = self.device.next_event();
             next.map_or(Cancel::POLL, |next| {
-                (next.at - self.now()).min(Cancel::POLL)
+                (next.at - self.now()).clamp(MOMENT, Cancel::POLL)
             })
         })
     }

@@ -17,6 +17,7 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("esp_rom_spi_flash_update_id", update_id),
     ("SPI_write_enable", enable_write),
     ("esp_rom_spiflash_read_statushigh", read_status_high),
+    ("SPI_read_status_high", read_status_high_alone),
     ("esp_rom_spiflash_write_status", write_status),
     ("esp_rom_spiflash_unlock", unlock),
     ("esp_rom_spiflash_wait_idle", wait_idle),
@@ -157,9 +158,23 @@ fn read_status_high(
     caller: &mut dyn Caller,
     _: &mut Progress,
 ) -> Result<Done, Fault> {
+    let to = caller.argument(1);
+    store_status_high(caller, to)
+}
+
+/// The same as the ESP32's ROM has it, whose compiler left out the chip (`SPI_read_status_high$isra$3`).
+fn read_status_high_alone(
+    _: &mut State,
+    caller: &mut dyn Caller,
+    _: &mut Progress,
+) -> Result<Done, Fault> {
+    let to = caller.argument(0);
+    store_status_high(caller, to)
+}
+
+fn store_status_high(caller: &mut dyn Caller, to: u32) -> Result<Done, Fault> {
     let mut high = [0; 1];
     transact(caller, &[0x35], &mut high);
-    let to = caller.argument(1);
     caller.store_word(to, u32::from(high[0]) << 8)?;
     nothing()
 }
