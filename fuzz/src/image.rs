@@ -1,7 +1,7 @@
 use guru_chip::{CHIPS, Revision};
 use guru_image::{
-    Contents, ExtendedHeader, FlashMode, FlashParameters, Form, Header, Image, Outcome,
-    compatibility, hex as intel_hex, patch,
+    Contents, ExtendedHeader, FlashMode, FlashParameters, Form, Found, Header, Image, ImageInfo,
+    Outcome, Region, Role, compatibility, hex as intel_hex, patch, split,
 };
 
 /// A firmware image: it is read, checked and gone through to the end without a panic, and its
@@ -25,6 +25,35 @@ pub fn image(bytes: &[u8]) {
             let _ = image.verify(&contents);
             if let Some(digest) = image.digest() {
                 assert!(digest.end <= contents.len());
+            }
+        }
+    }
+    for chip in [None, Some(CHIPS[0]), guru_chip::by_id("esp8266")] {
+        if let Ok(info) = ImageInfo::read(&contents, chip) {
+            assert!(info.end <= contents.len());
+            for problem in info.problems() {
+                assert!(!problem.to_string().is_empty());
+            }
+        }
+    }
+    let _ = guru_image::Kind::guess(&contents);
+    for role in [Role::App, Role::PartitionTable, Role::Data] {
+        let place = Region {
+            name: String::new(),
+            range: 0x40..0x1000,
+            role,
+        };
+        for base in [0, 0x40] {
+            for piece in split(&contents, base, std::slice::from_ref(&place))
+                .into_iter()
+                .flatten()
+            {
+                if let Found::Bytes {
+                    contents: found, ..
+                } = piece.found
+                {
+                    assert!(found.len() <= contents.len());
+                }
             }
         }
     }
@@ -54,6 +83,15 @@ pub fn hex(bytes: &[u8]) {
     let Ok(runs) = intel_hex::parse(bytes) else {
         return;
     };
+    let last = runs
+        .last()
+        .map_or(0, |run| run.address + (run.bytes.len() - 1) as u32);
+    let mut writer = intel_hex::Writer::new(Vec::new(), last);
+    for run in &runs {
+        let _ = writer.write(run.address, &run.bytes);
+    }
+    let written = writer.finish().unwrap_or_default();
+    assert!(intel_hex::parse(&written[..]).is_ok_and(|again| again == runs));
     let mut last_end = None;
     for run in runs {
         assert!(!run.bytes.is_empty());

@@ -61,7 +61,17 @@ const LOOK: Job = Job {
 };
 
 /// Commands that need no chip.
-const WITHOUT_A_CHIP: &[&str] = &["ports", "sim", "version", "config", "completions", "man"];
+const WITHOUT_A_CHIP: &[&str] = &[
+    "ports",
+    "sim",
+    "version",
+    "config",
+    "completions",
+    "man",
+    "image-info",
+    "merge-bin",
+    "split-bin",
+];
 
 const JOBS: &[Job] = &[
     Job {

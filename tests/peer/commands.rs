@@ -10,11 +10,13 @@ use crate::clients::Reference;
 
 /// Defaults that ours gets in another way, or needs not to have, and the reference's. Command lines
 /// mean the same.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 7] = [
     // Given to our own command line, whose default is another one.
     ("--baud", "115200"),
     // Left to the configuration file, and that is the default there.
     ("--connect-attempts", "7"),
+    // By the name of the file, but under the old name.
+    ("merge-bin --format", "raw"),
     // Without effect in ours.
     ("--flash-type", "nor"),
     // Without effect in both.
@@ -72,13 +74,12 @@ pub fn same_options(reference: &Reference) -> Result<(), Failed> {
     let mut wrong = Vec::new();
 
     let there: BTreeSet<&str> = ours.commands.iter().map(|command| command.name).collect();
-    let missing: BTreeSet<&str> = ours.missing.iter().copied().collect();
     for name in theirs.commands.keys() {
-        if there.contains(name.as_str()) == missing.contains(name.as_str()) {
-            wrong.push(format!("{name}: must be there or be named as missing"));
+        if !there.contains(name.as_str()) {
+            wrong.push(format!("{name}: ours has no such command"));
         }
     }
-    for name in there.union(&missing) {
+    for name in &there {
         if !theirs.commands.contains_key(*name) {
             wrong.push(format!("{name}: the reference has no such command"));
         }
@@ -216,6 +217,7 @@ fn kinds(theirs: &str) -> &'static [&'static str] {
     match theirs {
         "AnyIntType" => &["Integer"],
         "AutoSizeType" => &["Size", "Bytes"],
+        "AutoChunkSizeType" => &["Chunk"],
         "IntParamType" => &["Decimal"],
         "IntRange" => &["Range"],
         "BaudRateType" => &["Baud"],

@@ -8,6 +8,7 @@ mod clients;
 mod commands;
 mod elf2image;
 mod identity;
+mod images;
 mod inputs;
 mod javascript;
 mod lines;
@@ -77,6 +78,14 @@ fn main() -> ExitCode {
     trials.push(trial(
         "images of real programs are those of the reference".into(),
         Box::new(elf2image::real),
+    ));
+    trials.push(trial(
+        "image-info says what the reference says".into(),
+        Box::new(images::image_info),
+    ));
+    trials.push(trial(
+        "merge-bin makes what the reference makes".into(),
+        Box::new(images::merge_bin),
     ));
     trials.push(Trial::test(
         "every chip has been told to be something",

@@ -12,8 +12,10 @@ pub(crate) mod flash;
 mod flash_id;
 mod flash_status;
 mod get_security_info;
+mod image_info;
 mod load_ram;
 mod man;
+mod merge_bin;
 mod nand;
 mod ota;
 mod partitions;
@@ -25,6 +27,7 @@ mod read_mem;
 pub mod reset;
 mod run;
 mod sim;
+mod split_bin;
 mod verify_flash;
 mod version;
 mod write_flash;
@@ -37,6 +40,7 @@ use crate::error::Error;
 use crate::globals::Globals;
 use crate::many::BoardsArgs;
 
+pub use merge_bin::{MergeFormat, PAD_SIZES};
 pub use nand::NEEDS_STUB;
 
 /// Flashes and inspects Espressif chips.
@@ -94,6 +98,10 @@ pub enum Command {
     DumpMem(dump_mem::DumpMem),
     Elf2image(elf2image::Elf2image),
     LoadRam(load_ram::LoadRam),
+    #[command(name = "image-info")]
+    ImageInfo(image_info::ImageInfoCommand),
+    MergeBin(merge_bin::MergeBin),
+    SplitBin(split_bin::SplitBin),
     Run(run::Run),
     Reset(reset::Reset),
     ReadNandSpare(nand::ReadNandSpare),
@@ -133,6 +141,9 @@ impl Command {
             Self::DumpMem(command) => command.run(context),
             Self::Elf2image(command) => command.run(context),
             Self::LoadRam(command) => command.run(context),
+            Self::ImageInfo(command) => command.run(context),
+            Self::MergeBin(command) => command.run(context),
+            Self::SplitBin(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),
             Self::ReadNandSpare(_) | Self::WriteNandSpare(_) | Self::DumpBbm(_) => {

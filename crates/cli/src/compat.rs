@@ -8,6 +8,7 @@ mod click;
 mod commands;
 mod esptool;
 mod format;
+mod image_info;
 mod screen;
 mod settings;
 mod table;

@@ -3,8 +3,12 @@
 use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use guru_image::{BuildError, ElfError, FirmwareError, Place, RamError};
+use guru_image::{
+    BuildError, ElfError, FirmwareError, ImageError, InfoError, MergeError, Place, RamError,
+    SplitError,
+};
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
 use guru_sim::{OptionsError, ServeError};
@@ -59,6 +63,41 @@ pub enum Error {
     /// A program for RAM.
     #[error(transparent)]
     Ram(RamError),
+    /// A file that should be a firmware image.
+    #[error("'{}' is no firmware image", file.display())]
+    NoImage {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: Arc<InfoError>,
+    },
+    /// Files that cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// A partition table among flash contents that is wrong.
+    #[error("the partition table in '{file}' at 0x{offset:x} is wrong")]
+    Table {
+        /// The file.
+        file: String,
+        /// Where in it the table begins.
+        offset: u32,
+        /// What is wrong.
+        source: guru_store::TableError,
+    },
+    /// Flash contents without a partition table.
+    #[error("'{}' has no partition table{}", file.display(), at(*given))]
+    NoTable {
+        /// The file.
+        file: PathBuf,
+        /// The only flash address where it was looked for.
+        given: Option<u32>,
+    },
+    /// Flash contents that cannot be taken apart.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// What is to be done depends on the chip, and none is asked.
+    #[error("this depends on the chip, which must be named with --chip")]
+    NoChip,
     /// A file of arguments cannot be read.
     #[error("the arguments in '{file}' cannot be read")]
     Arguments {
@@ -192,6 +231,12 @@ pub enum Error {
     },
 }
 
+fn at(offset: Option<u32>) -> String {
+    offset
+        .map(|offset| format!(" for flash address 0x{offset:x}"))
+        .unwrap_or_default()
+}
+
 /// Multiples of a sector beside a value.
 fn nearest(value: u32) -> String {
     let below = value & !0xFFF;
@@ -323,9 +368,21 @@ impl Error {
             | Self::Table { .. }
             | Self::Config(_)
             | Self::Ram(_)
+            | Self::NoChip
+            | Self::Table { .. }
+            | Self::NoTable { .. }
             | Self::Simulator(_) => Kind::Usage,
             Self::Elf(ElfError::Read(_)) | Self::Build(BuildError::Read(_)) => Kind::File,
             Self::Elf(_) | Self::Build(_) => Kind::Usage,
+            Self::NoImage { source, .. } => match **source {
+                InfoError::Image(ImageError::Read(_)) => Kind::File,
+                _ => Kind::Usage,
+            },
+            Self::Split(SplitError::Read(_)) => Kind::File,
+            Self::Split(_) => Kind::Usage,
+            Self::Merge(MergeError::Read(_)) => Kind::File,
+            Self::Merge(MergeError::Write(_)) => Kind::Output,
+            Self::Merge(_) => Kind::Usage,
             Self::Arguments { .. } => Kind::File,
             Self::NotPrinted { .. } => Kind::Verify,
             Self::Serve(ServeError::Listen(..)) => Kind::Port,
@@ -391,6 +448,10 @@ impl Error {
                 }
                 Place::Start => "write it at 0x0",
             }),
+            Self::NoTable { .. } => Some(
+                "name its place in flash with --partition-table-offset, and with --offset that of the file's first byte",
+            ),
+            Self::NoChip => Some("name it as in --chip esp32c3"),
             _ => None,
         };
         let ports = match self {

@@ -169,7 +169,10 @@ pub fn pairs<P>(
 }
 
 /// No two files may touch the same sector, since erasing for one would destroy the other.
-fn check_overlap(parts: &[FilePart]) -> Result<(), Error> {
+///
+/// # Errors
+/// Says which do.
+pub fn check_overlap(parts: &[FilePart]) -> Result<(), Error> {
     let mut sorted: Vec<&FilePart> = parts.iter().collect();
     sorted.sort_by_key(|part| part.address);
     let mut before: Option<(&FilePart, u64)> = None;

@@ -4,9 +4,11 @@
 mod chip;
 mod escape;
 mod image;
+mod image_info;
 mod json;
 mod out;
 mod partitions;
+mod split;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -19,15 +21,18 @@ use guru_loader::{
 };
 use serde::Serialize;
 
+use crate::cmd::MergeFormat;
 use crate::cmd::reset::Into;
 use crate::config::Source;
 use crate::error::Error;
 
 pub use escape::escape;
 pub use image::ImageFile;
+pub use image_info::{ImagePiece, ImageReport, MergedFile};
 pub use json::Json;
 pub use out::{Out, Stream};
 pub use partitions::{Holds, OtaDone, OtaReport, PartitionsReport};
+pub use split::{SplitPart, SplitReport};
 pub use text::Text;
 
 /// Writes what a command makes to standard output.
@@ -162,6 +167,20 @@ pub enum Message {
     },
     /// The chip is connected; its command begins.
     Ready,
+    /// Files are being merged.
+    Merging {
+        /// Into what.
+        format: MergeFormat,
+        /// How many there are.
+        files: usize,
+    },
+    /// A file's turn to be merged.
+    Adding {
+        /// Its name.
+        file: String,
+        /// Its flash offset.
+        address: u32,
+    },
     /// New boards are waited for.
     WaitingForBoards,
     /// Something good to know.
@@ -300,6 +319,23 @@ pub enum Report {
     /// `read-flash-sfdp --decode`.
     #[serde(rename = "read-flash-sfdp")]
     DecodedSfdp(Box<Sfdp>),
+    /// `image-info`.
+    ImageInfo(Box<ImageReport>),
+    /// `merge-bin`.
+    MergeBin {
+        /// The file that was made.
+        file: PathBuf,
+        /// What it is.
+        format: MergeFormat,
+        /// Its length in bytes.
+        bytes: u64,
+        /// Flash offset that a raw one is for.
+        target: u32,
+        /// What it was made of.
+        files: Vec<MergedFile>,
+    },
+    /// `split-bin`.
+    SplitBin(Box<SplitReport>),
     /// `load-ram`.
     LoadRam {
         /// The program.

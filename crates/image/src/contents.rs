@@ -69,7 +69,9 @@ pub struct Contents {
     source: Source,
     /// Erased bytes before the source.
     head: u32,
-    /// Bytes in the source.
+    /// Where in the source the contents begin.
+    skipped: u32,
+    /// Bytes of the source, from there on.
     stored: u32,
     /// Bytes in all: head, source, padding.
     len: u32,
@@ -135,6 +137,7 @@ impl Contents {
                 modified: metadata.modified().ok(),
             })),
             head: 0,
+            skipped: 0,
             stored: len,
             len,
             patches: Arc::default(),
@@ -153,6 +156,7 @@ impl Contents {
                 name,
                 source: Source::Bytes(Arc::new(bytes)),
                 head: 0,
+                skipped: 0,
                 stored: len,
                 len,
                 patches: Arc::default(),
@@ -191,6 +195,23 @@ impl Contents {
         for patch in Arc::make_mut(&mut self.patches) {
             patch.offset += count;
         }
+        Ok(self)
+    }
+
+    /// The bytes of `range` alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::OutOfRange`] when the range is not inside.
+    pub fn slice(mut self, range: Range<u32>) -> Result<Self, ReadError> {
+        self.check_range(range.start, range.len())?;
+        let len = range.end.saturating_sub(range.start);
+        let into_source = range.start.saturating_sub(self.head).min(self.stored);
+        self.head = self.head.saturating_sub(range.start).min(len);
+        self.skipped += into_source;
+        self.stored = (self.stored - into_source).min(len - self.head);
+        self.len = len;
+        Arc::make_mut(&mut self.patches).retain_mut(|patch| patch.move_into(&range));
         Ok(self)
     }
 
@@ -240,7 +261,7 @@ impl Contents {
         let skipped = offset.saturating_sub(self.head);
         let inside = (self.stored.saturating_sub(skipped) as usize).min(rest.len());
         let (stored, padding) = rest.split_at_mut(inside);
-        self.read_source(skipped, stored)?;
+        self.read_source(self.skipped + skipped, stored)?;
         padding.fill(ERASED);
         for patch in self.patches.iter() {
             patch.apply(offset, buf);
@@ -381,6 +402,20 @@ impl OpenFile {
 }
 
 impl Patch {
+    /// Cuts the patch to a range, at whose start offsets begin anew. Returns whether any of it is
+    /// left.
+    fn move_into(&mut self, range: &Range<u32>) -> bool {
+        let before = range.start.saturating_sub(self.offset) as usize;
+        self.bytes.drain(..before.min(self.bytes.len()));
+        self.offset = self.offset.saturating_sub(range.start);
+        let room = range
+            .end
+            .saturating_sub(range.start)
+            .saturating_sub(self.offset);
+        self.bytes.truncate(room as usize);
+        !self.bytes.is_empty()
+    }
+
     /// Lays the patch over `buf`, which holds the bytes from `offset` on.
     fn apply(&self, offset: u32, buf: &mut [u8]) {
         let start = self.offset.max(offset);
@@ -569,6 +604,10 @@ mod tests {
             match contents.read_at(start, &mut buf) {
                 Ok(()) => prop_assert_eq!(Some(&buf[..]), wanted),
                 Err(_) => prop_assert!(wanted.is_none()),
+            }
+            if let Some(wanted) = wanted {
+                let slice = contents.clone().slice(start..start + count as u32).unwrap();
+                prop_assert_eq!(all(&slice), wanted);
             }
             prop_assert_eq!(all(&contents), expected);
         }

@@ -1,11 +1,11 @@
-//! Intel HEX: bytes with their addresses, as lines of text.
+//! Intel HEX: bytes with their addresses, as lines of text, read and written.
 //!
 //! Source: Intel, "Hexadecimal Object File Format Specification", revision A, 1988.
 //!
 //! A reader of our own: what matters to someone whose file is refused is the number of the line,
 //! and files need not be held in memory as text.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use thiserror::Error;
 
@@ -333,6 +333,113 @@ impl Run {
     fn end(&self) -> u64 {
         u64::from(self.address) + self.bytes.len() as u64
     }
+}
+
+/// Data bytes in a record that is written.
+const RECORD: usize = 16;
+
+/// Writes Intel HEX, byte for byte as the Python library `intelhex` does: records of up to 16 bytes
+/// that begin where data begin, and before each 64 KB one with the upper half of the address, unless
+/// all addresses have 16 bits.
+#[derive(Debug)]
+pub struct Writer<W> {
+    sink: W,
+    /// Whether some address has more than 16 bits.
+    wide: bool,
+    /// Upper half of the address that the last record gave.
+    upper: Option<u32>,
+    /// Address of the first byte that waits.
+    address: u32,
+    waiting: [u8; RECORD],
+    count: usize,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes to `sink`. `last` is the highest address that there will be.
+    pub fn new(sink: W, last: u32) -> Self {
+        Self {
+            sink,
+            wide: last > 0xFFFF,
+            upper: None,
+            address: 0,
+            waiting: [0; RECORD],
+            count: 0,
+        }
+    }
+
+    /// Bytes at an address, which is not below the end of those before. They end at the latest
+    /// with the address space.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn write(&mut self, address: u32, bytes: &[u8]) -> io::Result<()> {
+        let (mut address, mut rest) = (address, bytes);
+        while !rest.is_empty() {
+            if self.count > 0 && self.address.wrapping_add(self.count as u32) != address {
+                self.record()?;
+            }
+            if self.count == 0 {
+                self.address = address;
+            }
+            // A record does not reach beyond its 64 KB.
+            let room = RECORD.min(0x1_0000 - (self.address & 0xFFFF) as usize) - self.count;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.waiting[self.count..self.count + now.len()].copy_from_slice(now);
+            self.count += now.len();
+            if now.len() == room {
+                self.record()?;
+            }
+            address = address.wrapping_add(now.len() as u32);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Ends the file, and gives the sink back.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    pub fn finish(mut self) -> io::Result<W> {
+        if self.count > 0 {
+            self.record()?;
+        }
+        line(&mut self.sink, 1, 0, &[])?;
+        Ok(self.sink)
+    }
+
+    fn record(&mut self) -> io::Result<()> {
+        let upper = self.address >> 16;
+        if self.wide && self.upper != Some(upper) {
+            line(&mut self.sink, 4, 0, &(upper as u16).to_be_bytes())?;
+        }
+        self.upper = Some(upper);
+        let data = &self.waiting[..self.count];
+        self.count = 0;
+        line(&mut self.sink, 0, self.address as u16, data)
+    }
+}
+
+/// One record of at most [`RECORD`] bytes, as a line.
+fn line(sink: &mut impl Write, kind: u8, offset: u16, data: &[u8]) -> io::Result<()> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let [high, low] = offset.to_be_bytes();
+    let head = [data.len() as u8, high, low, kind];
+    let bytes = head.iter().chain(data);
+    let sum = bytes
+        .clone()
+        .fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    let mut text = [0; 1 + 2 * (4 + RECORD + 1) + 1];
+    text[0] = b':';
+    let mut len = 1;
+    for byte in bytes.chain([&sum.wrapping_neg()]) {
+        text[len] = DIGITS[usize::from(byte >> 4)];
+        text[len + 1] = DIGITS[usize::from(byte & 0xF)];
+        len += 2;
+    }
+    text[len] = b'\n';
+    sink.write_all(&text[..=len])
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub const SEGMENT_HEADER_LEN: u32 = 8;
 pub(crate) const CHECKSUM_SEED: u8 = 0xEF;
 
 /// Length in bytes of the appended digest.
-const DIGEST_LEN: u32 = 32;
+pub(crate) const DIGEST_LEN: u32 = 32;
 
 /// Why contents are no image, or no whole one.
 #[derive(Debug, Error)]
@@ -132,6 +132,15 @@ impl Image {
     /// Any but [`ImageError::Checksum`] and [`ImageError::Digest`], which
     /// [`verify`](Self::verify) finds.
     pub fn parse(contents: &Contents, form: Form) -> Result<Self, ImageError> {
+        let image = Self::up_to_checksum(contents, form)?;
+        if let Some(digest) = image.digest() {
+            inside(contents, digest.start, DIGEST_LEN, Part::Digest)?;
+        }
+        Ok(image)
+    }
+
+    /// As [`parse`](Self::parse), of an image whose digest may be cut.
+    pub(crate) fn up_to_checksum(contents: &Contents, form: Form) -> Result<Self, ImageError> {
         let header = Header::parse(&read(contents, 0, Part::Header)?)?;
         let mut offset = HEADER_LEN as u32;
         let extended = match form {
@@ -142,24 +151,26 @@ impl Image {
                 Some(ExtendedHeader::parse(&bytes)?)
             }
         };
+        Self::behind_headers(contents, offset, header, extended)
+    }
+
+    /// The segments from `offset` on, and the checksum.
+    pub(crate) fn behind_headers(
+        contents: &Contents,
+        offset: u32,
+        header: Header,
+        extended: Option<ExtendedHeader>,
+    ) -> Result<Self, ImageError> {
+        let mut offset = offset;
         let mut segments = Vec::with_capacity(header.segments.into());
         for index in 0..header.segments {
-            let part = Part::Segment(index);
-            let [a0, a1, a2, a3, l0, l1, l2, l3] = read(contents, offset, part)?;
-            let start = offset + SEGMENT_HEADER_LEN;
-            let len = u32::from_le_bytes([l0, l1, l2, l3]);
-            offset = inside(contents, start, len, part)?;
-            segments.push(Segment {
-                address: u32::from_le_bytes([a0, a1, a2, a3]),
-                data: start..offset,
-            });
+            let segment = Segment::parse(contents, offset, index)?;
+            offset = segment.data.end;
+            segments.push(segment);
         }
         // The last byte of a unit of 16, also when a segment ends at a unit's end.
         let checksum_offset = offset | 0xF;
-        let end = inside(contents, checksum_offset, 1, Part::Checksum)?;
-        if extended.is_some_and(|extended| extended.hash_appended) {
-            inside(contents, end, DIGEST_LEN, Part::Digest)?;
-        }
+        inside(contents, checksum_offset, 1, Part::Checksum)?;
         Ok(Self {
             header,
             extended,
@@ -174,12 +185,7 @@ impl Image {
     ///
     /// [`ImageError::Checksum`], [`ImageError::Digest`], [`ImageError::Read`].
     pub fn verify(&self, contents: &Contents) -> Result<(), ImageError> {
-        let mut computed = CHECKSUM_SEED;
-        for segment in &self.segments {
-            contents.for_each_chunk(segment.data.clone(), |chunk| {
-                computed = chunk.iter().fold(computed, |sum, byte| sum ^ byte);
-            })?;
-        }
+        let computed = self.checksum(contents)?;
         let offset = self.checksum_offset;
         let [stored] = read(contents, offset, Part::Checksum)?;
         if stored != computed {
@@ -199,6 +205,17 @@ impl Image {
         Ok(())
     }
 
+    /// The checksum that the segments give.
+    pub(crate) fn checksum(&self, contents: &Contents) -> Result<u8, ReadError> {
+        let mut sum = CHECKSUM_SEED;
+        for segment in &self.segments {
+            contents.for_each_chunk(segment.data.clone(), |chunk| {
+                sum = chunk.iter().fold(sum, |sum, byte| sum ^ byte);
+            })?;
+        }
+        Ok(sum)
+    }
+
     /// Where the appended SHA-256 stands, which covers all bytes before it.
     #[must_use]
     pub fn digest(&self) -> Option<Range<u32>> {
@@ -209,8 +226,22 @@ impl Image {
     }
 }
 
+impl Segment {
+    /// The segment whose address and length stand at `offset`.
+    pub(crate) fn parse(contents: &Contents, offset: u32, index: u8) -> Result<Self, ImageError> {
+        let part = Part::Segment(index);
+        let [a0, a1, a2, a3, l0, l1, l2, l3] = read(contents, offset, part)?;
+        let start = offset + SEGMENT_HEADER_LEN;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]);
+        Ok(Self {
+            address: u32::from_le_bytes([a0, a1, a2, a3]),
+            data: start..inside(contents, start, len, part)?,
+        })
+    }
+}
+
 /// The `N` bytes at `offset`.
-fn read<const N: usize>(
+pub(crate) fn read<const N: usize>(
     contents: &Contents,
     offset: u32,
     part: Part,

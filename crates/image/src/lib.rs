@@ -4,16 +4,24 @@
 mod build;
 mod compatible;
 mod contents;
+mod crc32;
+mod descriptor;
 mod elf;
 mod extent;
 mod firmware;
 mod header;
 pub mod hex;
 mod image;
+mod info;
+mod kind;
+mod merge;
 mod patch;
 mod ram;
 #[cfg(test)]
 mod scratch;
+mod signature;
+mod split;
+pub mod uf2;
 
 pub use build::{
     AppendedDigest, BuildError, BuildNotice, BuildOptions, BuiltFile, CountedSegments, ElfSource,
@@ -21,10 +29,16 @@ pub use build::{
 };
 pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
+pub use descriptor::{AppDescriptor, BootloaderDescriptor};
 pub use elf::{Elf, ElfError, ElfPart, ElfProblem, Loadable, Machine};
 pub use extent::{Extent, extent};
 pub use firmware::{Firmware, FirmwareError, FirmwarePart, Place};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};
 pub use image::{Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment};
+pub use info::{Checked, ImageInfo, InfoError, MAGIC_V2, Problem, SegmentInfo};
+pub use kind::Kind;
+pub use merge::{Merge, MergeError, Placed};
 pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};
 pub use ram::{RamError, RamFile, RamProgram, RamSegment};
+pub use signature::{Signature, SignatureScheme};
+pub use split::{Found, Piece, Region, Role, SplitError, split};

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use guru_image::Outcome;
 use serde::Serialize;
 
 use crate::{DeviceInfo, Notice, StatusChange};
@@ -349,5 +350,25 @@ pub trait Observer {
 impl<F: FnMut(Event)> Observer for F {
     fn event(&mut self, event: Event) {
         self(event);
+    }
+}
+
+impl Event {
+    /// What a patch has made of the header of a file; `None` when there is nothing to tell.
+    #[must_use]
+    pub fn of_patch(file: &str, outcome: &Outcome) -> Option<Self> {
+        let file = file.to_owned();
+        Some(match outcome {
+            Outcome::NotAsked | Outcome::Set { changed: false, .. } => return None,
+            Outcome::NotAnImage => Self::Notice(Notice::NotAnImage { file }),
+            Outcome::Invalid(error) => Self::Notice(Notice::InvalidImage {
+                file,
+                reason: error.to_string(),
+            }),
+            Outcome::Set { word, digest, .. } => Self::HeaderPatched {
+                parameters: *word,
+                digest_updated: *digest,
+            },
+        })
     }
 }

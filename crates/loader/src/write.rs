@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guru_image::{Compatibility, FlashParameters, Outcome, compatibility};
+use guru_image::{Compatibility, FlashParameters, compatibility};
 use guru_link::Link;
 use guru_plan::{SECTOR, Stream, erases_of, sector_ceil};
 use serde::Serialize;
@@ -531,20 +531,9 @@ fn unchanged(range: &Range<u32>, whole_file: bool) -> Event {
 }
 
 fn tell_outcome(target: &Target, observer: &mut dyn Observer) {
-    let file = target.name.clone();
-    observer.event(match &target.outcome {
-        Outcome::NotAsked => return,
-        Outcome::NotAnImage => Event::Notice(Notice::NotAnImage { file }),
-        Outcome::Invalid(error) => Event::Notice(Notice::InvalidImage {
-            file,
-            reason: error.to_string(),
-        }),
-        Outcome::Set { changed: false, .. } => return,
-        Outcome::Set { word, digest, .. } => Event::HeaderPatched {
-            parameters: *word,
-            digest_updated: *digest,
-        },
-    });
+    if let Some(event) = Event::of_patch(&target.name, &target.outcome) {
+        observer.event(event);
+    }
 }
 
 /// Says what will be erased for a run of the file's sectors, and what of it is not the file's.

@@ -34,6 +34,8 @@ pub enum Value {
     Text,
     /// A number in any base.
     Integer,
+    /// A number in any base that is a multiple of 4.
+    Chunk,
     /// A number in any base, with k or M, or ALL.
     Size,
     /// A number in any base, with k or M.
@@ -335,6 +337,15 @@ fn convert(
     let as_it_is = || (word.clone(), None);
     match kind {
         Value::Text => Ok(as_it_is()),
+        Value::Chunk => {
+            convert(Value::Integer, word, option)?;
+            match crate::args::number(&text) {
+                Ok(number) if !number.is_multiple_of(4) => {
+                    Err("Chunk size should be a 4-byte aligned number.".to_owned())
+                }
+                _ => Ok(as_it_is()),
+            }
+        }
         Value::Integer => {
             let digits = text.trim().trim_start_matches(['-', '+']);
             if integer(digits) {

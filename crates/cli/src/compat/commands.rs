@@ -2,6 +2,7 @@
 
 use super::click::{Command, Opt, Takes, Value};
 use crate::args::{FLASH_FREQUENCIES, FLASH_MODES, FLASH_SIZES};
+use crate::cmd::PAD_SIZES;
 
 const fn flag(long: &'static str, short: &'static str) -> Opt {
     Opt {
@@ -54,6 +55,17 @@ const SIZES: [&str; 14] = {
     let mut at = 0;
     while at < FLASH_SIZES.len() {
         sizes[at + 2] = FLASH_SIZES[at];
+        at += 1;
+    }
+    sizes
+};
+
+/// Sizes without a chip that could be asked.
+const KNOWN_SIZES: [&str; 13] = {
+    let mut sizes = ["keep"; 13];
+    let mut at = 0;
+    while at < FLASH_SIZES.len() {
+        sizes[at + 1] = FLASH_SIZES[at];
         at += 1;
     }
     sizes
@@ -148,7 +160,7 @@ const STATUS_BYTES: Opt = one("--bytes", "", Value::Choice(&["1", "2", "3"]), ""
 pub const PAIRS: &str = "<address> <filename>...";
 
 /// Commands that there are.
-pub static COMMANDS: [Command; 24] = [
+pub static COMMANDS: [Command; 26] = [
     Command {
         many: true,
         ..command(
@@ -264,6 +276,30 @@ pub static COMMANDS: [Command; 24] = [
     ),
     command("load-ram", &[], &[("FILENAME", Value::Text)]),
     command("run", &[], &[]),
+    command("image-info", &[], &[("FILENAME", Value::Text)]),
+    Command {
+        many: true,
+        ..command(
+            "merge-bin",
+            &[
+                one("--output", "-o", Value::Text, ""),
+                one("--format", "-f", Value::Choice(&["raw", "uf2", "hex"]), ""),
+                one("--chunk-size", "", Value::Chunk, ""),
+                flag("--md5-disable", ""),
+                one("--target-offset", "-t", Value::Integer, ""),
+                one("--pad-to-size", "", Value::Choice(&PAD_SIZES), ""),
+                one(
+                    "--flash-size",
+                    "-fs",
+                    Value::Choice(&KNOWN_SIZES),
+                    "ESPTOOL_FS",
+                ),
+                MODE,
+                FREQUENCY,
+            ],
+            &[(PAIRS, Value::Text)],
+        )
+    },
     command(
         "elf2image",
         &[
@@ -312,9 +348,6 @@ pub static COMMANDS: [Command; 24] = [
     command("version", &[], &[]),
 ];
 
-/// Commands that will come.
-pub const NOT_YET: [&str; 2] = ["image-info", "merge-bin"];
-
 /// What is said where a chip must be named.
 pub fn chip_missing() -> String {
     let chips = CHIPS.get(1..).unwrap_or_default().join(", ");
@@ -352,7 +385,7 @@ pub fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-/// Whether it is the name of a command, there or to come, with hyphens.
+/// Whether it is the name of a command, with hyphens.
 pub fn is_command(name: &str) -> bool {
-    find(name).is_some() || NOT_YET.contains(&name)
+    find(name).is_some()
 }

@@ -5,7 +5,7 @@ use guru_loader::{After, Before};
 
 use super::arguments;
 use super::click::{self, Opt, Parsed, Takes};
-use super::commands::{self, COMMANDS, GROUP, HIDDEN, HIDDEN_COMMANDS, NOT_YET};
+use super::commands::{self, COMMANDS, GROUP, HIDDEN, HIDDEN_COMMANDS};
 use super::screen::{Job, Lines, Screen};
 use super::settings;
 use crate::at_files;
@@ -59,9 +59,9 @@ pub fn run(words: Vec<OsString>) -> u8 {
     };
     let name = name.to_string_lossy().into_owned();
     let hyphenated = name.replace('_', "-");
-    if !commands::is_command(&hyphenated) {
+    let Some(command) = commands::find(&hyphenated) else {
         return usage(&mut lines, None, &format!("No such command '{name}'."));
-    }
+    };
     if hyphenated != name {
         lines.warn(&format!(
             "Deprecated: Command '{name}' is deprecated. Use '{hyphenated}' instead."
@@ -83,13 +83,6 @@ pub fn run(words: Vec<OsString>) -> u8 {
     if let Some(error) = loaded.bad.iter().find(|error| !error.can_wait()) {
         return lines.fatal(&error.to_string());
     }
-    let Some(command) = commands::find(&hyphenated) else {
-        debug_assert!(NOT_YET.contains(&hyphenated.as_str()));
-        return lines.fatal(&format!(
-            "The '{hyphenated}' command is not there yet in guru {VERSION}. docs/limits.md says \
-             what there is."
-        ));
-    };
     let parsed = match click::parse_command(rest.collect(), command) {
         Ok(parsed) => parsed,
         Err(message) => return usage(&mut lines, Some(command), &message),
@@ -161,6 +154,8 @@ fn start(
         shows_differences: parsed.has("--diff"),
         skips_flashed: parsed.has("--skip-flashed"),
         shows_progress: cli.command.shows_progress(),
+        merges_uf2: command.name == "merge-bin"
+            && parsed.value("--format").as_deref() == Some("uf2"),
         output: parsed
             .arguments
             .get(2)
@@ -213,7 +208,9 @@ fn translate(group: &Parsed, command: &click::Command, parsed: &Parsed) -> Vec<O
             _ if overridden(command.options, &parsed.options, at) => {}
             // Given twice, it counts once.
             (name, None) if words.iter().any(|word| word == name) => {}
-            (name, Some(value)) => words.push(joined(name, value)),
+            (name, Some(value)) => {
+                words.push(joined(&format!("--{}", own_name(name)), value));
+            }
             (name, None) => words.push(name.into()),
         }
     }
@@ -336,8 +333,7 @@ fn group_help() -> String {
             .unwrap_or_default();
         text.push_str(&format!("  {:<20}{about}\n", command.name));
     }
-    text.push_str(&format!("\nNot there yet: {}.", NOT_YET.join(", ")));
-    text
+    text.trim_end().to_owned()
 }
 
 fn command_help(command: &click::Command) -> String {
@@ -384,6 +380,8 @@ fn options_help(options: &[Opt], command: Option<&str>) -> String {
 pub(super) fn own_name(long: &str) -> &str {
     match long {
         "--silent" => "quiet",
+        // Ours is that of what is printed.
+        "--format" => "output-format",
         long => long.trim_start_matches('-'),
     }
 }
@@ -481,7 +479,7 @@ mod tests {
                 let own = program.find_subcommand(command.name).unwrap();
                 assert!(
                     own.get_arguments()
-                        .any(|arg| arg.get_long() == option.long.strip_prefix("--")),
+                        .any(|arg| arg.get_long() == Some(own_name(option.long))),
                     "{} {}",
                     command.name,
                     option.long

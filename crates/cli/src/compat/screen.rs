@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, Event, Leaving, NotInSecureDownload, Progress, Step};
 
-use super::{certificate, esptool, format};
+use super::{certificate, esptool, format, image_info};
 use crate::error::Error;
 use crate::ui::{self, Message, Report, escape};
 pub use failure::{MERGED, reason};
@@ -47,6 +47,8 @@ pub struct Job {
     pub skips_flashed: bool,
     /// No `--no-progress`.
     pub shows_progress: bool,
+    /// `merge-bin` tells of each file.
+    pub merges_uf2: bool,
     /// Output file of `read-flash`.
     pub output: Option<String>,
     /// Custom sequence for the hard reset.
@@ -562,6 +564,13 @@ impl ui::Screen for Screen {
                 }
             }
             Message::Image { notice } => image::notice(&mut self.lines, notice),
+            Message::Merging { format, files } => {
+                image_info::merging(&mut self.lines, *format, *files)
+            }
+            Message::Adding { file, address } if self.job.merges_uf2 => {
+                self.lines
+                    .print(&format!("Adding '{}' at {address:#x}...", escape(file)));
+            }
             Message::Note { text } => self.lines.note(text),
             Message::Warning { text } => self.lines.warn(text),
             _ => {}
@@ -578,6 +587,19 @@ impl ui::Screen for Screen {
                 self.flash_details(&flash);
             }
             Report::GetSecurityInfo(report) => self.security(&report),
+            Report::ImageInfo(report) => {
+                image_info::report(&mut self.lines, &report, self.job.chip_named);
+            }
+            Report::MergeBin {
+                file,
+                format,
+                bytes,
+                target,
+                ..
+            } => {
+                let file = file.display().to_string();
+                image_info::merged(&mut self.lines, &file, format, bytes, target);
+            }
             Report::ReadSdcChipInfo { file, .. } => {
                 let file = file.display().to_string();
                 self.lines
@@ -641,7 +663,7 @@ impl ui::Screen for Screen {
         let code = outcome.kind().old_exit_code();
         let (argument, inner) = match outcome {
             Error::InOption { option, error } => (*option, &**error),
-            error if self.job.command == "load-ram" => ("FILENAME", error),
+            error if matches!(self.job.command, "load-ram" | "image-info") => ("FILENAME", error),
             error => (super::commands::PAIRS, error),
         };
         if let Some(message) = bad_pairs(inner) {

@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use serde::Serialize;
 
 use super::click::{Command, Opt, Takes, Value};
-use super::commands::{COMMANDS, DEPRECATED, GROUP, HIDDEN, NOT_YET};
+use super::commands::{COMMANDS, DEPRECATED, GROUP, HIDDEN};
 use super::esptool::own_name;
 use crate::cmd::Cli;
 
@@ -15,8 +15,6 @@ pub struct OldCommandLine {
     pub options: Vec<OldOption>,
     /// Commands that there are.
     pub commands: Vec<OldCommand>,
-    /// Commands that are known and not there.
-    pub missing: Vec<&'static str>,
     /// Older names of options, and the present ones.
     pub renamed: Vec<(&'static str, &'static str)>,
 }
@@ -64,7 +62,6 @@ pub fn old_command_line() -> OldCommandLine {
     OldCommandLine {
         options: GROUP.iter().map(|opt| old_option(opt, &program)).collect(),
         commands: commands.collect(),
-        missing: NOT_YET.to_vec(),
         renamed: DEPRECATED.to_vec(),
     }
 }

@@ -9,8 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use super::out::Style;
 use super::{
     BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
-    Verbosity, chip, escape, image,
+    Verbosity, chip, escape, image, image_info, split,
 };
+use crate::cmd::MergeFormat;
 use crate::cmd::reset::Into;
 use crate::error::{Error, exit};
 
@@ -253,7 +254,10 @@ impl Screen for Text {
                 )),
             },
             Message::OpeningPort { .. } => self.board_bar("connecting", 0, 1),
-            Message::Ready => {}
+            Message::Ready | Message::Merging { .. } => {}
+            Message::Adding { file, address } => {
+                self.line(&format!("0x{address:08x}  {}", escape(file)));
+            }
             Message::WaitingForBoards => self.line("Waiting for boards; Ctrl-C ends."),
             Message::OpenFailed {
                 reason, attempt, ..
@@ -384,6 +388,22 @@ impl Screen for Text {
             } => {
                 let file = file.display().to_string();
                 self.line(&format!("  stored in {}", escape(&file)));
+            }
+            Report::ImageInfo(report) => self.results(image_info::lines(&report)),
+            Report::SplitBin(report) => self.results(split::lines(&report)),
+            Report::MergeBin {
+                file,
+                format,
+                bytes,
+                target,
+                ..
+            } => {
+                let file = file.display().to_string();
+                let place = match format {
+                    MergeFormat::Raw => format!(", to be flashed at 0x{target:x}"),
+                    MergeFormat::Hex | MergeFormat::Uf2 => String::new(),
+                };
+                self.line(&format!("'{}' has {bytes} bytes{place}.", escape(&file)));
             }
             Report::DumpMem {
                 file: Some(file), ..

@@ -10,7 +10,7 @@ use guru_loader::{
 };
 
 use super::image;
-use crate::compat::settings;
+use crate::compat::{image_info, settings};
 use crate::error::Error;
 use crate::ui::escape;
 
@@ -157,7 +157,7 @@ pub(super) fn outside(address: u32, end: u64, size: u64) -> String {
 
 /// What the predecessor says of an error.
 pub(super) fn fatal(chip: &str, error: &Error) -> String {
-    if let Some(text) = image::not_made(error) {
+    if let Some(text) = image::not_made(error).or_else(|| image_info::failure(error)) {
         return text;
     }
     let Error::Session(error) = error else {

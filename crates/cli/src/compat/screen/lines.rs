@@ -78,7 +78,8 @@ impl Lines {
         }
     }
 
-    pub(super) fn error(&mut self, text: &str) {
+    /// What went wrong.
+    pub fn error(&mut self, text: &str) {
         self.error_text(&format!("ERROR: {text}"));
     }
 
