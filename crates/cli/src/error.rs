@@ -76,13 +76,13 @@ pub enum Error {
     Merge(#[from] MergeError),
     /// A partition table among flash contents that is wrong.
     #[error("the partition table in '{file}' at 0x{offset:x} is wrong")]
-    Table {
+    TableWithin {
         /// The file.
         file: String,
         /// Where in it the table begins.
         offset: u32,
         /// What is wrong.
-        source: guru_store::TableError,
+        source: TableError,
     },
     /// Flash contents without a partition table.
     #[error("'{}' has no partition table{}", file.display(), at(*given))]
@@ -369,7 +369,7 @@ impl Error {
             | Self::Config(_)
             | Self::Ram(_)
             | Self::NoChip
-            | Self::Table { .. }
+            | Self::TableWithin { .. }
             | Self::NoTable { .. }
             | Self::Simulator(_) => Kind::Usage,
             Self::Elf(ElfError::Read(_)) | Self::Build(BuildError::Read(_)) => Kind::File,

@@ -85,7 +85,7 @@ fn table_at(contents: &Contents, base: u32, offset: u32) -> Result<Option<Partit
     }
     match Parsed::from_binary(&bytes) {
         Ok(parsed) => Ok(Some(parsed.table)),
-        Err(error) => Err(Error::Table {
+        Err(error) => Err(Error::TableWithin {
             file: contents.name().to_owned(),
             offset: at,
             source: error,
