@@ -68,6 +68,7 @@ const WITHOUT_A_CHIP: &[&str] = &[
     "config",
     "completions",
     "man",
+    "elf2image",
     "image-info",
     "merge-bin",
     "split-bin",
