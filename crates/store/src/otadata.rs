@@ -391,10 +391,10 @@ impl OtaData {
         if current.slot(slots) == Some(slot) && current.state == state {
             return Ok(Update::Nothing);
         }
-        // The next number whose remainder is that of the slot.
+        // The next number above the present one that, less 1, has the slot as its remainder. (That of
+        // a present number of 0 is no guide: less 1, it wraps.)
         let (slots, slot) = (u32::from(slots), u32::from(slot));
-        let ahead = (slot + slots - current.sequence.wrapping_sub(1) % slots) % slots;
-        let ahead = if ahead == 0 { slots } else { ahead };
+        let ahead = (slot + slots - current.sequence % slots) % slots + 1;
         let sequence = current.sequence.checked_add(ahead);
         let sequence = sequence.filter(|next| *next != u32::MAX);
         let sequence = sequence.ok_or(OtaError::Exhausted {

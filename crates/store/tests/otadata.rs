@@ -251,3 +251,26 @@ proptest! {
         prop_assert_eq!(SelectEntry::from_bytes(&bytes).to_bytes(), bytes);
     }
 }
+
+#[test]
+fn every_slot_is_reached_from_every_number() {
+    for slots in 1..=5 {
+        let table = with_slots(slots);
+        for sequence in (0..12).chain([u32::MAX - 12]) {
+            for slot in 0..slots {
+                let mut data = data(entry(sequence), erased());
+                let update = data.select(&table, Target::Slot(slot), OtaState::Valid);
+                let Ok(Update::Write { sector: 1, entry }) = update else {
+                    panic!("{update:?} from {sequence} of {slots} to {slot}");
+                };
+                data.entries[1] = entry;
+                let expected = format!("ota_{slot}");
+                assert_eq!(
+                    name(&data.next_boot(&table)),
+                    Some(&*expected),
+                    "{sequence}"
+                );
+            }
+        }
+    }
+}
