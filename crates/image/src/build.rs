@@ -1,6 +1,5 @@
 //! Makes firmware images of ELF files, to the byte as the predecessor does.
 
-mod crc;
 mod draft;
 mod esp32;
 mod esp8266;
@@ -17,6 +16,7 @@ use thiserror::Error;
 use self::draft::{Draft, ElfDigest};
 use self::segment::{Gaps, Segment, merge};
 use crate::contents::{Contents, ReadError};
+use crate::descriptor::AppDescriptor;
 use crate::elf::{Elf, ElfPart, Loadable, Machine};
 use crate::header::MAX_SEGMENTS;
 use crate::patch::{FlashMode, FlashParameters, UnknownParameter};
@@ -565,10 +565,6 @@ fn page(
     mapped: &dyn Fn(u32) -> bool,
     tell: &mut dyn FnMut(BuildNotice),
 ) -> Result<u32, BuildError> {
-    /// `esp_app_desc_t`: its length, its first word, and where log2 of the page's size stands.
-    const LEN: usize = 256;
-    const MAGIC: u32 = 0xABCD_5432;
-    const PAGE_LOG2: usize = 180;
     /// Both headers of the image and that of the segment.
     const HEADERS: u32 = 32;
 
@@ -600,15 +596,15 @@ fn page(
     let Some(section) = sections.find(|section| section.name.contains(APP_DESCRIPTOR)) else {
         return Ok(USUAL_PAGE);
     };
-    if !mapped(section.address) || section.data.len() < LEN {
+    if !mapped(section.address) || section.data.len() < AppDescriptor::LEN {
         return Ok(USUAL_PAGE);
     }
-    let mut descriptor = [0; LEN];
-    elf.contents.read_at(section.data.start, &mut descriptor)?;
-    if !descriptor.starts_with(&MAGIC.to_le_bytes()) {
+    let mut bytes = [0; AppDescriptor::LEN];
+    elf.contents.read_at(section.data.start, &mut bytes)?;
+    let Some(descriptor) = AppDescriptor::parse(&bytes) else {
         return Ok(USUAL_PAGE);
-    }
-    match descriptor[PAGE_LOG2] {
+    };
+    match descriptor.mmu_page_log2 {
         0 => {
             let start = section.address.saturating_sub(HEADERS);
             let found = pages.iter().rev().find(|page| start.is_multiple_of(**page));

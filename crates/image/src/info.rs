@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::compatible::{Compatibility, Mismatch, compatibility};
 use crate::contents::{Contents, ReadError};
-use crate::crc32::crc32;
+use crate::crc32::{crc32, of_sdk};
 use crate::descriptor::{AppDescriptor, BootloaderDescriptor};
 use crate::header::{ExtendedHeader, HEADER_LEN, Header, MAGIC};
 use crate::image::{DIGEST_LEN, Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment, read};
@@ -578,14 +578,11 @@ fn read_if_there<const N: usize>(
     }
 }
 
-/// The CRC that the ESP8266's SDK puts behind its images: that of zlib, without a sign.
+/// The CRC that the ESP8266's SDK puts behind its images.
 fn crc_of_sdk(contents: &Contents, end: u32) -> Result<u32, ReadError> {
     let mut crc = 0;
     contents.for_each_chunk(0..end, |chunk| crc = crc32(crc, chunk))?;
-    Ok(match crc >> 31 {
-        0 => crc + 1,
-        _ => !crc,
-    })
+    Ok(of_sdk(crc))
 }
 
 #[cfg(test)]

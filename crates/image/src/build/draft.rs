@@ -8,9 +8,10 @@ use std::io::{self, Write};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::BuildError;
 use super::segment::{Data, Piece};
-use super::{BuildError, crc};
 use crate::contents::{Contents, ReadError};
+use crate::crc32::{crc32, of_sdk};
 use crate::header::HEADER_LEN;
 use crate::image::{CHECKSUM_SEED, SEGMENT_HEADER_LEN};
 
@@ -189,7 +190,7 @@ impl Draft {
             position: 0,
             sum: CHECKSUM_SEED,
             sha: has(|chunk| matches!(chunk, Chunk::Sha256)).then(Sha256::new),
-            crc: has(|chunk| matches!(chunk, Chunk::Crc32)).then(crc::Crc::default),
+            crc: has(|chunk| matches!(chunk, Chunk::Crc32)).then_some(0),
         };
         let mut buffer = Vec::new();
         for chunk in &self.chunks {
@@ -224,7 +225,7 @@ impl Draft {
                 }
                 Chunk::Crc32 => {
                     if let Some(crc) = writer.crc.take() {
-                        writer.put(&crc.value().to_le_bytes(), Summed::No)?;
+                        writer.put(&of_sdk(crc).to_le_bytes(), Summed::No)?;
                     }
                 }
                 Chunk::Erased(count) => writer.fill(0xFF, *count)?,
@@ -239,7 +240,7 @@ struct Writer<'a> {
     position: u64,
     sum: u8,
     sha: Option<Sha256>,
-    crc: Option<crc::Crc>,
+    crc: Option<u32>,
 }
 
 impl Writer<'_> {
@@ -251,7 +252,7 @@ impl Writer<'_> {
             sha.update(bytes);
         }
         if let Some(crc) = &mut self.crc {
-            crc.update(bytes);
+            *crc = crc32(*crc, bytes);
         }
         self.position += bytes.len() as u64;
         self.out.write_all(bytes)
