@@ -17,7 +17,7 @@ use crate::{
 const ASSUMED_SIZE: &str = "4MB";
 
 /// Beyond this the ROM's 24-bit addresses end, in bytes.
-const ADDRESSABLE: u64 = 16 << 20;
+pub(crate) const ADDRESSABLE: u64 = 16 << 20;
 
 /// Bytes "SFDP" at the start of the discoverable parameters (JESD216).
 const SFDP_SIGNATURE: u32 = u32::from_le_bytes(*b"SFDP");

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use guru_link::Link;
-use guru_plan::{SECTOR, erase_pieces, erase_request};
+use guru_plan::{SECTOR, aligned_pieces, erase_pieces, erase_request};
 use guru_wire::{Begin, Command};
 
+use crate::attach::Flash;
 use crate::event::Step;
 use crate::progress::Meter;
 use crate::read::{ReadLength, flash_range};
@@ -134,7 +135,7 @@ impl<L: Link> Session<L> {
             self.insist(observer, async |session, _| session.tell_size(size).await)
                 .await?;
             self.erase_range(0..size, observer).await?;
-        } else {
+        } else if !self.erase_all_by_stub(&flash, observer).await? {
             let seconds = flash.size.div_ceil(1 << 20) * CHIP_ERASE_SECONDS_PER_MB;
             observer.event(Event::Notice(Notice::Slow {
                 what: SlowJob::ChipErase,
@@ -151,6 +152,56 @@ impl<L: Link> Session<L> {
             elapsed,
         });
         Ok(())
+    }
+
+    /// Erases all that the flash's id tells of, piece by piece, so that what is blank takes no time and
+    /// progress shows. `false`: the stub could not, or not all of it, and the flash's own command is due.
+    async fn erase_all_by_stub(
+        &mut self,
+        flash: &Flash,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let size = flash.detected.and_then(|size| u32::try_from(size).ok());
+        let Some(size) = size else {
+            return Ok(false);
+        };
+        // By the ROM, before the stub looks at it: bits that are lifted so stay until power fails.
+        self.insist(observer, async |session, _| {
+            session.lift_protection(&(0..size)).await
+        })
+        .await?;
+        if !self
+            .engage_stub_to_erase_all(u64::from(size), observer)
+            .await?
+        {
+            return Ok(false);
+        }
+        self.insist(observer, async |session, _| session.tell_size(size).await)
+            .await?;
+        let meter = Meter::new(Step::Erase, 0, u64::from(size));
+        meter.at(0, observer);
+        if self.stub_must_prove() {
+            self.prove_stub_erases(&(0..SECTOR), observer).await?;
+        }
+        self.unfinished = Some(0..size);
+        for piece in aligned_pieces(0..size, MAX_PIECE) {
+            let erased = self
+                .insist(observer, async |session, _| {
+                    let runs = session.stub_runs();
+                    if runs {
+                        session.erase_by_stub(&piece).await?;
+                    }
+                    Ok(runs)
+                })
+                .await?;
+            if !erased {
+                return Ok(false);
+            }
+            meter.at(piece.end, observer);
+        }
+        self.unfinished = None;
+        self.check_protection(&(0..size), observer).await?;
+        Ok(true)
     }
 
     async fn erase_chip_by_register(&mut self, size: u32) -> Result<(), Error> {
@@ -202,7 +253,11 @@ impl<L: Link> Session<L> {
             let first = range.start..range.start + SECTOR;
             self.prove_stub_erases(&first, observer).await?;
         }
-        for piece in erase_pieces(range, MAX_PIECE) {
+        let pieces = match self.stub_runs() {
+            true => aligned_pieces(range, MAX_PIECE),
+            false => erase_pieces(range, MAX_PIECE),
+        };
+        for piece in pieces {
             self.insist(observer, async |session, _| {
                 session.erase_piece(&piece).await
             })

@@ -172,10 +172,9 @@ impl<L: Link> Session<L> {
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         if self.stub_may_satisfy(need) && self.engage_stub(observer).await? {
-            let granted = match (need, self.stub.running) {
-                (_, None) => false,
-                (Need::Addresses { .. }, Some(stub)) => stub.grants(capability::ADDRESS_32BIT),
-                (Need::Encryption, Some(_)) => true,
+            let granted = match need {
+                Need::Addresses { .. } => self.stub_reaches_all(),
+                Need::Encryption => self.stub_runs(),
             };
             if granted {
                 self.stub.need = Some(need);
@@ -203,6 +202,12 @@ impl<L: Link> Session<L> {
     /// Whether a stub reaches all of a large flash.
     pub(crate) fn stub_may_reach_all(&self) -> bool {
         self.stub_may_satisfy(Need::Addresses { end: 0 })
+    }
+
+    /// Whether the stub that runs does.
+    pub(crate) fn stub_reaches_all(&self) -> bool {
+        let running = self.stub.running;
+        running.is_some_and(|stub| stub.grants(capability::ADDRESS_32BIT))
     }
 
     /// Whether a stub may encrypt what it writes.

@@ -52,6 +52,20 @@ pub fn erase_pieces(range: Range<u32>, max: u32) -> Vec<Range<u32>> {
     pieces
 }
 
+/// As [`erase_pieces`], for a stub, which erases the largest unit that alignment allows: it divides
+/// at multiples of `max`.
+pub fn aligned_pieces(range: Range<u32>, max: u32) -> Vec<Range<u32>> {
+    let mut pieces = Vec::new();
+    let mut start = range.start;
+    while start < range.end {
+        let boundary = (start / max).saturating_add(1).saturating_mul(max);
+        let end = range.end.min(boundary);
+        pieces.push(start..end);
+        start = end;
+    }
+    pieces
+}
+
 /// What to ask BEGIN for, in bytes, so that exactly `length` bytes from `start` are erased, both
 /// sector-aligned; and how many bytes at the end it cannot erase without erasing more, which
 /// must be erased in another way.
@@ -128,6 +142,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn aligned_pieces_cover_the_range_and_divide_at_multiples(
+            start in 0..0xF_FFFF_u32, count in 0..3000_u32, max in 1..64_u32,
+        ) {
+            let (range, max) = (start * SECTOR..(start + count).min(0xF_FFFF) * SECTOR, max * BLOCK);
+            let mut at = range.start;
+            for piece in aligned_pieces(range.clone(), max) {
+                prop_assert_eq!(piece.start, at);
+                prop_assert!(piece.end > at && piece.end - at <= max);
+                prop_assert!(piece.end == range.end || piece.end % max == 0);
+                at = piece.end;
+            }
+            prop_assert_eq!(at, range.end);
+        }
+
         #[test]
         fn pieces_cover_the_range_in_order(start in 0_u32..2000, count in 0_u32..3000) {
             let range = start * SECTOR..(start + count) * SECTOR;

@@ -9,9 +9,10 @@ use crate::ui::Report;
 
 /// Erase the whole flash
 ///
-/// The loader in the chip's ROM has no command for that: the flash is erased through the
-/// registers of the flash controller. It takes up to a few minutes. In Secure Download Mode those
-/// cannot be reached: as much is erased, region by region, as --flash-size says.
+/// The flasher stub does that, 1 MB after the other, and passes over what is blank. The loader in
+/// the chip's ROM has no command for it: without a stub the flash is given its own through the
+/// registers of the flash controller, which takes up to a few minutes. In Secure Download Mode
+/// those cannot be reached: as much is erased, region by region, as --flash-size says.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct EraseFlash {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use guru_link::Link;
 
+use crate::attach::ADDRESSABLE;
 use crate::{Error, Observer, Session};
 
 /// Bytes that the start of a stub costs beyond its own, both ways: requests, answers, proof.
@@ -49,6 +50,19 @@ impl<L: Link> Session<L> {
         } else {
             Ok(self.stub_runs())
         }
+    }
+
+    /// Has the stub erase all of a flash of so many bytes, if its addresses reach that far.
+    pub(crate) async fn engage_stub_to_erase_all(
+        &mut self,
+        size: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        let far = size > ADDRESSABLE;
+        if far && !self.stub_may_reach_all() {
+            return Ok(false);
+        }
+        Ok(self.engage_stub(observer).await? && (!far || self.stub_reaches_all()))
     }
 
     /// Time until a stub is up.

@@ -107,6 +107,48 @@ fn sectors_are_erased_by_the_stub() {
     }
 }
 
+/// Protected or not, over 16 MB or not.
+#[test]
+fn all_of_the_flash_is_erased_by_the_stub() {
+    for board in [
+        "esp32c3?flash-size=2MB&part=W25Q16JV&status=0x1c",
+        "esp32?flash-size=1MB",
+        "esp8266?flash-size=1MB",
+        "esp32s3?flash-size=32MB",
+    ] {
+        let mut session = block_on(Session::connect(open(board), options(), &mut |_| {})).unwrap();
+        let flash = session.link().flash();
+        let size = flash.size();
+        for at in (0..size).step_by(1 << 20) {
+            flash.load(at, &noise(1 << 20, 9));
+        }
+        let mut events = Vec::new();
+        let mut observer = |event| events.push(event);
+        let all = FlashOptions::default();
+        block_on(session.erase_flash(&all, false, &mut observer)).unwrap();
+        assert!(ran(&events), "{board}: {events:?}");
+        let found = flash.read(0..size);
+        assert!(found.iter().all(|byte| *byte == 0xFF), "{board}");
+        assert!(session.link().stats().erase_commands > 16, "{board}");
+    }
+}
+
+#[test]
+fn what_is_blank_is_not_erased_again() {
+    let mut session = block_on(Session::connect(
+        open("esp32c3?flash-size=1MB"),
+        options(),
+        &mut |_| {},
+    ))
+    .unwrap();
+    session.link().flash().load(0x3_0000, &noise(0x1000, 9));
+    let all = FlashOptions::default();
+    block_on(session.erase_flash(&all, false, &mut |_| {})).unwrap();
+    let found = session.link().flash().read(0..1 << 20);
+    assert!(found.iter().all(|byte| *byte == 0xFF));
+    assert_eq!(session.link().stats().erase_commands, 1);
+}
+
 #[test]
 fn one_changed_sector_is_found_by_the_stub_and_goes_alone() {
     for chip in ["esp32c3", "esp32", "esp8266"] {

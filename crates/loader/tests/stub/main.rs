@@ -257,6 +257,79 @@ fn a_region_is_erased_and_its_first_sector_first() {
     assert_eq!(touched[..2], [0x1_0000, 0x1_0000]);
 }
 
+fn erase_all(session: &mut FakeSession) -> Result<Vec<NoStub>, Error> {
+    let mut events = Vec::new();
+    let mut observer = |event| events.push(event);
+    block_on(session.erase_flash(&FlashOptions::default(), false, &mut observer))?;
+    Ok(notices(&events))
+}
+
+fn is_blank(session: &FakeSession) -> bool {
+    let flash = session.link().flash();
+    (0..flash.size()).step_by(1 << 20).all(|at| {
+        flash
+            .read(at..at + (1 << 20))
+            .iter()
+            .all(|byte| *byte == 0xFF)
+    })
+}
+
+#[test]
+fn all_of_the_flash_is_erased_and_its_first_sector_first() {
+    for chip in ["esp32c3", "esp32", "esp8266"] {
+        let (mut session, _) = connect(chip, Fault::None);
+        assert_eq!(erase_all(&mut session).unwrap(), []);
+        assert!(is_blank(&session), "{chip}");
+        let counts = &session.link().counts;
+        assert_eq!(
+            (counts.starts, &counts.touched[..3]),
+            (1, &[0, 0, 0x1000][..])
+        );
+        assert_eq!(counts.touched.len(), 1 + (4 << 20) / 4096, "{chip}");
+    }
+}
+
+#[test]
+fn the_flashs_own_command_erases_all_of_it_where_no_stub_can_be_trusted() {
+    for (fault, touched, reason) in [
+        (Fault::Silent, &[][..], NoStub::Silent),
+        (Fault::Misreads, &[], NoStub::OtherContents),
+        (Fault::WritesNothing, &[0], NoStub::WritesWrongly),
+    ] {
+        for chip in ["esp32c3", "esp32", "esp8266"] {
+            let (mut session, _) = connect(chip, fault);
+            assert_eq!(erase_all(&mut session).unwrap(), [reason], "{chip}");
+            assert!(is_blank(&session), "{chip} {fault:?}");
+            assert_eq!(session.link().counts.touched, touched, "{chip}");
+        }
+    }
+}
+
+/// The one that is played has no addresses of four bytes; it must not erase the first 16 MB twice.
+#[test]
+fn the_flashs_own_command_erases_what_no_addresses_reach() {
+    let link = FakeStub::open("sim://esp32s3?flash-size=32MB", Fault::None);
+    link.flash().load(31 << 20, &noise(1 << 20, 9));
+    let (mut session, _) = connect_to(link, Source::Embedded).unwrap();
+    erase_all(&mut session).unwrap();
+    assert!(is_blank(&session));
+    assert!(session.link().counts.touched.is_empty());
+}
+
+#[test]
+fn a_chip_that_refuses_to_be_erased_gets_no_stub() {
+    for url in [
+        "sim://esp32s3?set.SECURE_BOOT_EN=1",
+        "sim://esp32?set.FLASH_CRYPT_CNT=1",
+    ] {
+        let link = FakeStub::open(url, Fault::None);
+        let (mut session, _) = connect_to(link, Source::Embedded).unwrap();
+        let refused = erase_all(&mut session);
+        assert!(matches!(refused, Err(Error::Guarded { .. })), "{refused:?}");
+        assert_eq!(session.link().counts.starts, 0);
+    }
+}
+
 #[test]
 fn the_last_word_can_be_the_roms() {
     let (mut session, _) = connect("esp32c3", Fault::None);
