@@ -28,8 +28,8 @@ use crate::ui::Report;
 /// digest: there is never a file that looks complete and is not. An interrupted read goes on where
 /// it stopped when it is started again, if what the .part file holds still equals the flash.
 ///
-/// The ROM loader reads 64 bytes at a time, which takes about 3 minutes for a megabyte at 115200
-/// baud.
+/// The flasher stub reads as fast as the line is. Without one the ROM loader reads 64 bytes at a
+/// time, which takes about 3 minutes for a megabyte at 115200 baud.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ReadFlash {
