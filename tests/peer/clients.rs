@@ -6,6 +6,7 @@ use std::{env, fs};
 
 use libtest_mimic::Failed;
 
+use crate::fork::Forks;
 use crate::process::{Environment, Outcome, run, run_with};
 
 /// Version of the reference that all expectations are from.
@@ -25,9 +26,10 @@ const WHO: &str = "import esptool, esptool.loader
 print(esptool.__version__, esptool.loader.StubFlasher.STUB_DIR, sep=\"\\n\")";
 
 /// The Python that has the reference.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reference {
     python: OsString,
+    forks: Forks,
     stubs: PathBuf,
 }
 
@@ -44,6 +46,7 @@ impl Reference {
             .map_err(|error| error.message().unwrap_or("cannot be run").to_owned())?;
         match outcome.stdout.lines().collect::<Vec<_>>()[..] {
             [VERSION, stubs] => Ok(Self {
+                forks: Forks::new(&python),
                 python,
                 stubs: PathBuf::from(stubs),
             }),
@@ -73,6 +76,10 @@ impl Reference {
     /// The same, with all the patience that a busy machine may need.
     pub fn session(&self, text: &str, args: &[&str], folder: &Path) -> Result<Outcome, Failed> {
         fs::write(folder.join("esptool.cfg"), PATIENCE)?;
+        let environment = Environment::new();
+        if Forks::can_run(&environment) {
+            return self.forks.run(Some(text), args, folder, &environment);
+        }
         run(&self.python, ["-c", text].iter().chain(args), folder)
     }
 
@@ -83,6 +90,19 @@ impl Reference {
 
     /// Runs it with these arguments and variables.
     pub fn run_with(
+        &self,
+        args: &[&str],
+        folder: &Path,
+        environment: &Environment,
+    ) -> Result<Outcome, Failed> {
+        if Forks::can_run(environment) {
+            return self.forks.run(None, args, folder, environment);
+        }
+        self.start(args, folder, environment)
+    }
+
+    /// The same, in a Python that is started for it.
+    pub fn start(
         &self,
         args: &[&str],
         folder: &Path,

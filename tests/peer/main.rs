@@ -7,6 +7,7 @@ mod case;
 mod clients;
 mod commands;
 mod elf2image;
+mod fork;
 mod identity;
 mod images;
 mod inputs;
@@ -40,9 +41,9 @@ const TWO: [&str; 2] = ["esp32", "esp32c3"];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Much of the time is spent waiting, for ports and for interpreters that start.
+    // Most of the time is spent waiting, for ports and for what chips are waited for.
     let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-    arguments.test_threads.get_or_insert(2 * cores);
+    arguments.test_threads.get_or_insert(4 * cores);
     let reference = Arc::new(Reference::find());
     let trial = |name: String, test: Test<Reference>| needs(&reference, name, test);
 
@@ -62,6 +63,12 @@ fn main() -> ExitCode {
                 Box::new(move |reference| identity::flashes(chip, way, reference)),
             ));
         }
+    }
+    if cfg!(unix) {
+        trials.push(trial(
+            "a forked Python is like a new one".into(),
+            Box::new(fork::is_like_a_new_one),
+        ));
     }
     trials.push(trial(
         "reference sees what the simulator was told to be".into(),

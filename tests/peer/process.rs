@@ -8,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+use serde::Deserialize;
 
 /// No command here takes a tenth of this on an idle machine.
-const LIMIT: Duration = Duration::from_secs(240);
+pub const LIMIT: Duration = Duration::from_secs(240);
 
 /// What a program said, and how it ended.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Outcome {
     /// Exit code; `None`: ended by a signal.
     pub code: Option<i32>,

@@ -142,12 +142,17 @@ impl Session {
         let mut options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
         options.extend(["--set".to_owned(), format!("says={SAYS}")]);
         let simulator = Simulator::start(self.chip.id, way, &flash, &options)?;
-        let (port, at) = (&simulator.port, format!("{AT:#x}"));
+        let at = format!("{AT:#x}");
+        let port = match way.has_lines() {
+            // pySerial else waits 3 s for an answer, and here a stub is executed meanwhile.
+            true => format!("{}?timeout=60", simulator.port),
+            false => simulator.port.clone(),
+        };
         let jobs = if all { "all" } else { "some" };
         let erases = all && self.chip.id == ERASED;
         let erase = if erases { "erase" } else { "keep" };
         let file = file.to_string_lossy();
-        let arguments = [port, reset, &stubs, version, &at, &file, jobs, erase, SAYS];
+        let arguments = [&port, reset, &stubs, version, &at, &file, jobs, erase, SAYS];
         let outcome = reference.session(include_str!("stub_session.py"), &arguments, &folder)?;
         let done = format!("worked with stub {version} on {}", self.chip.name);
         if !outcome.stdout.contains(&done) {
