@@ -5,12 +5,13 @@
 //! is compared does not depend on how busy this machine is: bytes, round trips, and the time that
 //! one model computes from the recording. Only start-up and host times are measured by a clock.
 
+mod images;
 mod process;
 mod report;
 mod stub;
 mod stub_report;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -113,6 +114,8 @@ struct Measured {
     rows: Vec<Row>,
     /// With flasher stubs.
     stubs: Vec<stub::Row>,
+    /// On files alone.
+    images: Vec<images::Row>,
     startup_ours: Startup,
     startup_reference: Startup,
     /// A write of 16 MB by ours.
@@ -167,6 +170,20 @@ impl Setup {
         })
     }
 
+    /// A command line of ours.
+    fn ours(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(&self.guru);
+        command.args(args);
+        command
+    }
+
+    /// A command line of the reference.
+    fn reference(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "esptool"]).args(args);
+        command
+    }
+
     fn stubs(&self) -> Result<Vec<stub::Row>> {
         stub::measure(&stub::Programs {
             guru: &self.guru,
@@ -179,49 +196,42 @@ impl Setup {
 /// Measures flasher stubs, and prints what came of it.
 pub fn run_stubs() -> Result<()> {
     let rows = Setup::new()?.stubs()?;
-    for (aim, found, met) in stub_report::aims(&rows) {
-        crate::report(&format!(
-            "{aim}: {found}: {}",
-            if met { "yes" } else { "no" }
-        ));
-    }
-    crate::report(&stub_report::section(&rows));
+    print(stub_report::aims(&rows), &stub_report::section(&rows));
     Ok(())
+}
+
+/// Measures commands on files alone, and prints what came of it.
+pub fn run_images() -> Result<()> {
+    let rows = images::measure(&Setup::new()?)?;
+    print(images::aims(&rows), &images::section(&rows));
+    Ok(())
+}
+
+/// What was aimed at, what was found, and whether that is enough.
+type Aim = (String, String, bool);
+
+fn print(aims: Vec<Aim>, section: &str) {
+    for (aim, found, met) in aims {
+        let met = if met { "yes" } else { "no" };
+        crate::report(&format!("{aim}: {found}: {met}"));
+    }
+    crate::report(section);
 }
 
 pub fn run_all() -> Result<()> {
     let setup = Setup::new()?;
     let Setup {
-        python,
-        root,
-        guru,
-        folder,
+        root, guru, folder, ..
     } = &setup;
-
-    let reference = |args: &[&str]| {
-        let mut command = Command::new(python);
-        command.args(["-m", "esptool"]).args(args);
-        command
-    };
-    let ours = |args: &[&str]| {
-        let mut command = Command::new(guru);
-        command.args(args);
-        command
-    };
-    let on_boards = |args: Vec<String>| {
-        let mut command = Command::new(guru);
-        command.args(args);
-        command
-    };
 
     let mut rows = Vec::new();
     for job in &jobs() {
         let files = Files::make(job, folder)?;
         let reference = measure(job, &files, guru, |port| {
-            reference(&[&["--port", port, "--no-stub"][..], &job.args(true)].concat())
+            setup.reference([&["--port", port, "--no-stub"][..], &job.args(true)].concat())
         })?;
         let ours = measure(job, &files, guru, |port| {
-            ours(&[&["--port", port, "--stub", "none"][..], &job.args(false)].concat())
+            setup.ours([&["--port", port, "--stub", "none"][..], &job.args(false)].concat())
         })?;
         let bound = match job.kind {
             Kind::Write | Kind::WriteCompressed if inflates(job.chip) => {
@@ -245,21 +255,22 @@ pub fn run_all() -> Result<()> {
     let files = Files::make(&job, folder)?;
     let simulator = Simulator::start(guru, &job, &files.flash)?;
     let large = run(
-        ours(&["--port", &simulator.port, "write-flash", "0x0", "app.bin"]),
+        setup.ours(["--port", &simulator.port, "write-flash", "0x0", "app.bin"]),
         folder,
     )?;
 
     fs::write(folder.join("app.bin"), code(MB / 4, 1))?;
-    let board = run(on_boards(farm(1, &[])), folder)?;
-    let farm = run_to(THREE_FAILED, on_boards(farm(FARM, &FAULTS)), folder)?;
+    let board = run(setup.ours(farm(1, &[])), folder)?;
+    let farm = run_to(THREE_FAILED, setup.ours(farm(FARM, &FAULTS)), folder)?;
 
     let measured = Measured {
         rows,
         stubs: setup.stubs()?,
+        images: images::measure(&setup)?,
         board,
         farm,
-        startup_ours: startup(|| ours(&["version"]))?,
-        startup_reference: startup(|| reference(&["version"]))?,
+        startup_ours: startup(|| setup.ours(["version"]))?,
+        startup_reference: startup(|| setup.reference(["version"]))?,
         large,
     };
     fs::write(root.join("docs/performance.md"), report::page(&measured))?;

@@ -25,6 +25,7 @@ usage: cargo xtask TASK
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
   bench stubs          only what flasher stubs do, and print it
+  bench images         only commands on files alone, and print it
 ";
 
 /// What went wrong, for the person at the keyboard.
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         ["dist", target] => dist::run(Some(target)),
         ["bench"] => bench::run_all(),
         ["bench", "stubs"] => bench::run_stubs(),
+        ["bench", "images"] => bench::run_images(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

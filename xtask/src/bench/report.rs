@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Measured, Row, Side, stub_report};
+use super::{Kind, Measured, Row, Side, images, stub_report};
 
 const BAUDS: [u32; 4] = [115_200, 460_800, 921_600, 2_000_000];
 /// How far above the bound a write may be.
@@ -35,7 +35,11 @@ pub fn page(measured: &Measured) -> String {
     let by_rom = aims(measured)
         .into_iter()
         .map(|(aim, found, met)| (aim.to_owned(), found, met));
-    for (aim, found, met) in by_rom.chain(stub_report::aims(&measured.stubs)) {
+    let others = [
+        stub_report::aims(&measured.stubs),
+        images::aims(&measured.images),
+    ];
+    for (aim, found, met) in by_rom.chain(others.into_iter().flatten()) {
         let met = if met { "yes" } else { "**no**" };
         let _ = writeln!(page, "| {aim} | {found} | {met} |");
     }
@@ -112,6 +116,7 @@ pub fn page(measured: &Measured) -> String {
         }
     }
     page.push_str(&stub_report::section(&measured.stubs));
+    page.push_str(&images::section(&measured.images));
     let _ = writeln!(
         page,
         "\n## This machine\n\nBy its clock, so they depend on it and on what else it does.\n\n\
@@ -251,7 +256,7 @@ fn above(row: &Row, baud: u32) -> f64 {
     })
 }
 
-fn mb(bytes: Option<u64>) -> String {
+pub fn mb(bytes: Option<u64>) -> String {
     bytes.map_or_else(
         || "unknown".to_owned(),
         |bytes| format!("{:.1} MB", bytes as f64 / 1e6),
