@@ -4,6 +4,8 @@ use guru_image::{
     build,
 };
 
+use crate::image::firmware;
+
 /// An ELF file: it is read and made an image of for every chip; an image is as long as was said.
 pub fn elf(bytes: &[u8]) {
     /// Longer ones are not written: a small file can ask for much.
@@ -11,6 +13,7 @@ pub fn elf(bytes: &[u8]) {
     let Ok(contents) = Contents::from_bytes("fuzz", bytes.to_vec()) else {
         return;
     };
+    firmware(&contents);
     let Ok(elf) = Elf::read(&contents) else {
         return;
     };

@@ -1,7 +1,8 @@
 use guru_chip::{CHIPS, Revision};
 use guru_image::{
-    Contents, ExtendedHeader, FlashMode, FlashParameters, Form, Found, Header, Image, ImageInfo,
-    Outcome, Region, Role, compatibility, hex as intel_hex, patch, split,
+    Contents, ExtendedHeader, Extent, Firmware, FlashMode, FlashParameters, Form, Found, Header,
+    Image, ImageInfo, Outcome, RamFile, Region, Role, compatibility, extent, hex as intel_hex,
+    patch, split,
 };
 
 /// A firmware image: it is read, checked and gone through to the end without a panic, and its
@@ -21,22 +22,33 @@ pub fn image(bytes: &[u8]) {
         return;
     };
     for form in [Form::Short, Form::Extended] {
-        if let Ok(image) = Image::parse(&contents, form) {
+        let parsed = Image::parse(&contents, form);
+        if let Ok(image) = &parsed {
             let _ = image.verify(&contents);
             if let Some(digest) = image.digest() {
                 assert!(digest.end <= contents.len());
             }
         }
+        let read = |at, buffer: &mut [u8]| contents.read_at(at, buffer);
+        if let Ok(Extent::Image(length)) = extent(form, contents.len(), read) {
+            assert!(parsed.is_ok() && length <= contents.len());
+        }
     }
     for chip in [None, Some(CHIPS[0]), guru_chip::by_id("esp8266")] {
-        if let Ok(info) = ImageInfo::read(&contents, chip) {
+        if let Ok(mut info) = ImageInfo::read(&contents, chip) {
             assert!(info.end <= contents.len());
+            if let Some(signature) = &info.signature {
+                assert!(signature.range.end <= contents.len());
+            }
             for problem in info.problems() {
                 assert!(!problem.to_string().is_empty());
             }
+            let revision = Some(Revision(101));
+            assert!(info.meant_for(&contents, CHIPS[0], revision).is_ok());
         }
     }
     let _ = guru_image::Kind::guess(&contents);
+    firmware(&contents);
     for role in [Role::App, Role::PartitionTable, Role::Data] {
         let place = Region {
             name: String::new(),
@@ -77,9 +89,32 @@ pub fn image(bytes: &[u8]) {
     }
 }
 
+/// A file of any form: what it is made of, and the program for RAM in it.
+pub(crate) fn firmware(contents: &Contents) {
+    if let Ok(firmware) = Firmware::from_contents(contents.clone()) {
+        for part in firmware.parts {
+            let _ = ImageInfo::read(&part.contents, None);
+        }
+    }
+    for entry in [None, Some(0x4038_0000)] {
+        let Ok(file) = RamFile::from_contents(contents.clone(), entry) else {
+            continue;
+        };
+        for chip in [&guru_chip::ESP32, &guru_chip::ESP32C3, &guru_chip::ESP8266] {
+            let _ = file.mismatch(&chip.image, None);
+            if let Ok(program) = file.program(chip) {
+                let bytes: usize = program.segments.iter().map(|one| one.bytes.len()).sum();
+                assert!(bytes <= contents.len() as usize);
+            }
+        }
+    }
+}
+
 /// Intel HEX: the runs that are found have bytes, are in order and do not touch.
 pub fn hex(bytes: &[u8]) {
-    let _ = intel_hex::looks_like_hex(bytes);
+    if let Ok(contents) = Contents::from_bytes("fuzz", bytes.to_vec()) {
+        firmware(&contents);
+    }
     let Ok(runs) = intel_hex::parse(bytes) else {
         return;
     };

@@ -1,4 +1,6 @@
-use guru_store::{OtaData, OtaState, Parsed, Rules, SelectEntry, Target, Update};
+use guru_store::{
+    OtaData, OtaState, Parsed, Rules, SelectEntry, Slice, Target, Update, Vocabulary, map, number,
+};
 
 /// Rules under which every kind of partition has its place.
 fn rules() -> Rules {
@@ -21,10 +23,17 @@ pub fn partition_table(bytes: &[u8]) {
     let again = Parsed::from_binary(&written).map(|parsed| parsed.table);
     assert_eq!(again.as_ref(), Ok(table));
     let _ = table.to_csv(&rules().names);
+    let mut at = 0;
+    for stretch in map(table, Rules::TABLE_OFFSET, Some(0x1000), None) {
+        // Partitions that overlap follow each other as they begin.
+        assert!(stretch.range().start >= at || table.check(&rules()).is_err());
+        at = stretch.range().end;
+    }
 }
 
 /// A partition table as people write it: one that is valid survives both forms.
 pub fn partition_csv(bytes: &[u8]) {
+    words(bytes);
     let rules = rules();
     let variable = |name: &str| (name == "SIZE").then(|| "0x1000".to_owned());
     let Ok(parsed) = Parsed::from_bytes(bytes, &rules, &variable) else {
@@ -55,8 +64,34 @@ pub fn partition_csv(bytes: &[u8]) {
     }
 }
 
+/// What people write about a table on the command line: a slice, a subtype, a slot.
+fn words(bytes: &[u8]) {
+    let csv = "nvs,data,nvs,,0x6000\na,app,factory,,64K\nb,app,ota_0,,64K";
+    let Ok(parsed) = Parsed::from_csv(csv, &Rules::default(), &|_| None) else {
+        return;
+    };
+    for line in String::from_utf8_lossy(bytes).lines() {
+        let read = |text: &str| {
+            let value = number(text).and_then(|value| u32::try_from(value).ok());
+            value.ok_or_else(|| "no number".to_owned())
+        };
+        if let Ok(slice) = Slice::parse(line, read)
+            && let Ok((partition, range)) = slice.resolve(&parsed.table)
+        {
+            let inside = partition.range();
+            assert!(!range.is_empty() && inside.start <= range.start.into());
+            assert!(u64::from(range.end) <= inside.end);
+        }
+        let _ = Vocabulary::default().add(line);
+        let _ = Target::find(&parsed.table, line);
+    }
+}
+
 /// Two entries of otadata, one behind the other: a choice is made, and is what counts then.
 pub fn otadata(bytes: &[u8]) {
+    if let Ok(data) = OtaData::from_bytes(bytes) {
+        let _ = data.erase();
+    }
     let (entries, _) = bytes.as_chunks();
     let [first, second, ..] = entries else {
         return;

@@ -36,7 +36,7 @@ impl NewFile {
         Ok(Self {
             target: target.to_owned(),
             path,
-            file: Some(BufWriter::new(file)),
+            file: Some(BufWriter::with_capacity(1 << 16, file)),
         })
     }
 

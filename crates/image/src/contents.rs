@@ -15,8 +15,8 @@ use thiserror::Error;
 /// a length and a padding stays inside 32 bits.
 pub const MAX_LEN: u32 = 1 << 30;
 
-/// Bytes read from a file at a time.
-const CHUNK: usize = 16 * 1024;
+/// Bytes read from a file at a time: few enough to stay in the processor's cache.
+pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// What erased flash reads as.
 const ERASED: u8 = 0xFF;
@@ -321,14 +321,28 @@ impl Contents {
         range: Range<u32>,
         mut f: impl FnMut(&[u8]),
     ) -> Result<(), ReadError> {
+        self.try_for_each_chunk(CHUNK, range, |_, chunk| {
+            f(chunk);
+            Ok(())
+        })
+    }
+
+    /// Calls `f` with the bytes of `range` and where they begin, in pieces of `size` bytes but the
+    /// last, until it fails.
+    pub(crate) fn try_for_each_chunk<E: From<ReadError>>(
+        &self,
+        size: usize,
+        range: Range<u32>,
+        mut f: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.check_range(range.start, range.len())?;
-        let mut buf = vec![0; CHUNK.min(range.len())];
+        let mut buf = vec![0; size.min(range.len())];
         let mut offset = range.start;
         while offset < range.end {
-            let count = CHUNK.min((range.end - offset) as usize);
+            let count = size.min((range.end - offset) as usize);
             let chunk = &mut buf[..count];
             self.read_at(offset, chunk)?;
-            f(chunk);
+            f(offset, chunk)?;
             offset += count as u32;
         }
         Ok(())

@@ -143,7 +143,15 @@ impl Firmware {
     /// [`FirmwareError`]. A file that begins as Intel HEX and has a mistake is refused, not taken
     /// for binary.
     pub fn open(path: &Path) -> Result<Self, FirmwareError> {
-        let contents = Contents::open(path)?;
+        Self::from_contents(Contents::open(path)?)
+    }
+
+    /// As [`open`](Self::open), of what a file holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_contents(contents: Contents) -> Result<Self, FirmwareError> {
         let mut head = vec![0; HEAD_LEN.min(contents.len()) as usize];
         contents.read_at(0, &mut head)?;
         if hex::looks_like_hex(&head) {

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use guru_chip::ImageRules;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::contents::{Contents, ReadError};
@@ -185,7 +186,8 @@ impl Image {
     ///
     /// [`ImageError::Checksum`], [`ImageError::Digest`], [`ImageError::Read`].
     pub fn verify(&self, contents: &Contents) -> Result<(), ImageError> {
-        let computed = self.checksum(contents)?;
+        let mut sha = self.digest().map(|_| Sha256::new());
+        let computed = self.checksum(contents, sha.as_mut())?;
         let offset = self.checksum_offset;
         let [stored] = read(contents, offset, Part::Checksum)?;
         if stored != computed {
@@ -195,24 +197,44 @@ impl Image {
                 computed,
             });
         }
-        if let Some(range) = self.digest() {
-            let offset = range.start;
+        if let Some(sha) = sha {
+            let offset = offset + 1;
             let stored: [u8; DIGEST_LEN as usize] = read(contents, offset, Part::Digest)?;
-            if stored != contents.sha256(0..offset)? {
+            if stored != *sha.finalize() {
                 return Err(ImageError::Digest { offset });
             }
         }
         Ok(())
     }
 
-    /// The checksum that the segments give.
-    pub(crate) fn checksum(&self, contents: &Contents) -> Result<u8, ReadError> {
+    /// The checksum that the segments give. In the same pass `sha` is given all bytes up to the
+    /// checksum and with it.
+    pub(crate) fn checksum(
+        &self,
+        contents: &Contents,
+        mut sha: Option<&mut Sha256>,
+    ) -> Result<u8, ReadError> {
         let mut sum = CHECKSUM_SEED;
+        let mut at = 0;
+        let mut take = |range: Range<u32>, summed: bool| {
+            if !summed && sha.is_none() {
+                return Ok(());
+            }
+            contents.for_each_chunk(range, |chunk| {
+                if summed {
+                    sum = chunk.iter().fold(sum, |sum, byte| sum ^ byte);
+                }
+                if let Some(sha) = &mut sha {
+                    sha.update(chunk);
+                }
+            })
+        };
         for segment in &self.segments {
-            contents.for_each_chunk(segment.data.clone(), |chunk| {
-                sum = chunk.iter().fold(sum, |sum, byte| sum ^ byte);
-            })?;
+            take(at..segment.data.start, false)?;
+            take(segment.data.clone(), true)?;
+            at = segment.data.end;
         }
+        take(at..self.checksum_offset + 1, false)?;
         Ok(sum)
     }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use guru_chip::{Chip, Revision};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::compatible::{Compatibility, Mismatch, compatibility};
@@ -256,17 +257,24 @@ impl ImageInfo {
 
     fn of_image(contents: &Contents, chip: &'static Chip, image: Image) -> Result<Self, InfoError> {
         let [stored] = read(contents, image.checksum_offset, Part::Checksum)?;
+        let behind = read_if_there(contents, image.checksum_offset + 1)?;
+        let mut sha = may_have_digest(&image, behind.as_ref()).then(Sha256::new);
         let checksum = Checked {
             offset: image.checksum_offset,
             stored: Some(stored),
-            computed: image.checksum(contents)?,
+            computed: image.checksum(contents, sha.as_mut())?,
         };
         let segments: Vec<_> = image
             .segments
             .iter()
             .map(|segment| SegmentInfo::new(chip, segment))
             .collect();
-        let digest = digest(contents, &image)?;
+        let digest = sha.map(|sha| Checked {
+            offset: image.checksum_offset + 1,
+            stored: behind,
+            computed: sha.finalize().into(),
+        });
+        let digest = digest.filter(|digest| image.extended.is_some() || digest.is_valid());
         let end = match &digest {
             Some(digest) if digest.stored.is_some() => digest.offset + DIGEST_LEN,
             _ => image.checksum_offset + 1,
@@ -526,7 +534,7 @@ fn chip_of(contents: &Contents, magic: u8) -> Result<&'static Chip, InfoError> {
     let whole = match &short {
         Ok(image) => {
             let stored = read(contents, image.checksum_offset, Part::Checksum)?;
-            stored == [image.checksum(contents)?]
+            stored == [image.checksum(contents, None)?]
         }
         Err(_) => false,
     };
@@ -544,26 +552,13 @@ fn chip_of(contents: &Contents, magic: u8) -> Result<&'static Chip, InfoError> {
     }
 }
 
-/// The digest behind the checksum: announced by the extended header, or, on an ESP8266 (version
-/// 3), there without a word.
-fn digest(
-    contents: &Contents,
-    image: &Image,
-) -> Result<Option<Checked<[u8; DIGEST_LEN as usize]>>, InfoError> {
-    let offset = image.checksum_offset + 1;
-    if image.extended.is_some() && image.digest().is_none() {
-        return Ok(None);
+/// Whether there should be, or may be, a digest behind the checksum: announced by the extended
+/// header, or, on an ESP8266 (version 3), there without a word.
+fn may_have_digest(image: &Image, behind: Option<&[u8; DIGEST_LEN as usize]>) -> bool {
+    match image.extended {
+        Some(extended) => extended.hash_appended,
+        None => behind.is_some(),
     }
-    let stored = read_if_there(contents, offset)?;
-    if image.extended.is_none() && stored.is_none() {
-        return Ok(None);
-    }
-    let digest = Checked {
-        offset,
-        stored,
-        computed: contents.sha256(0..offset)?,
-    };
-    Ok(Some(digest).filter(|digest| image.extended.is_some() || digest.is_valid()))
 }
 
 /// The bytes at `offset`, unless the file ends before.

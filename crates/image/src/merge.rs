@@ -6,15 +6,12 @@ use std::io::{self, Write};
 
 use thiserror::Error;
 
-use crate::contents::{Contents, MAX_LEN, ReadError};
+use crate::contents::{CHUNK, Contents, MAX_LEN, ReadError};
 use crate::hex;
 use crate::uf2::Blocks;
 
-/// Bytes at a time.
-const CHUNK: usize = 16 * 1024;
-
 /// What erased flash reads as.
-const ERASED: [u8; CHUNK] = [0xFF; CHUNK];
+static ERASED: [u8; 4096] = [0xFF; 4096];
 
 /// Contents and where they go.
 #[derive(Debug, Clone)]
@@ -29,6 +26,20 @@ impl Placed {
     /// Offset behind the last byte.
     fn end(&self) -> u64 {
         u64::from(self.address) + u64::from(self.contents.len())
+    }
+
+    /// Gives `write` the contents in pieces of `size` bytes, with the address of each, which was
+    /// checked to have 32 bits.
+    fn pieces(
+        &self,
+        size: usize,
+        mut write: impl FnMut(u32, &[u8]) -> io::Result<()>,
+    ) -> Result<(), MergeError> {
+        let all = 0..self.contents.len();
+        self.contents
+            .try_for_each_chunk(size, all, |offset, bytes| {
+                Ok(write(self.address + offset, bytes)?)
+            })
     }
 }
 
@@ -165,7 +176,7 @@ impl Merge {
             // An empty file is a place up to which is filled, too.
             erased(sink, u64::from(part.address).saturating_sub(at))?;
             at = at.max(part.address.into());
-            pieces(part, |_, bytes| sink.write_all(bytes))?;
+            part.pieces(CHUNK, |_, bytes| sink.write_all(bytes))?;
             at += u64::from(part.contents.len());
         }
         erased(sink, end.saturating_sub(at))?;
@@ -182,7 +193,7 @@ impl Merge {
         let last = filled.map(|part| (part.end() - 1) as u32).max();
         let mut writer = hex::Writer::new(sink, last.unwrap_or(0));
         for part in &self.parts {
-            pieces(part, |address, bytes| writer.write(address, bytes))?;
+            part.pieces(CHUNK, |address, bytes| writer.write(address, bytes))?;
         }
         writer.finish()?;
         Ok(())
@@ -194,43 +205,29 @@ impl Merge {
     ///
     /// [`MergeError::Read`] and [`MergeError::Write`].
     pub fn uf2(&self, blocks: &Blocks, sink: &mut impl Write) -> Result<(), MergeError> {
-        let mut data = Vec::with_capacity(blocks.chunk() as usize);
+        let chunk = blocks.chunk() as usize;
         for part in &self.parts {
-            let len = part.contents.len();
-            let count = blocks.count(len);
-            for number in 0..count {
-                let offset = number * blocks.chunk();
-                data.resize(blocks.chunk().min(len - offset) as usize, 0);
-                part.contents.read_at(offset, &mut data)?;
-                // The end was checked to have 32 bits.
-                blocks.write(sink, part.address + offset, &data, number, count)?;
-            }
+            let mut numbers = 0..;
+            let count = blocks.count(part.contents.len());
+            // Whole blocks at a time.
+            part.pieces(CHUNK / chunk * chunk, |address, bytes| {
+                let addresses = (address..).step_by(chunk);
+                for ((data, address), number) in
+                    bytes.chunks(chunk).zip(addresses).zip(&mut numbers)
+                {
+                    blocks.write(sink, address, data, number, count)?;
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
 }
 
-/// Gives `write` the contents piece by piece, with the address of each.
-fn pieces(
-    part: &Placed,
-    mut write: impl FnMut(u32, &[u8]) -> io::Result<()>,
-) -> Result<(), MergeError> {
-    let len = part.contents.len();
-    let mut buf = vec![0; CHUNK.min(len as usize)];
-    let mut offset = 0;
-    while offset < len {
-        let piece = &mut buf[..CHUNK.min((len - offset) as usize)];
-        part.contents.read_at(offset, piece)?;
-        write(part.address + offset, piece)?;
-        offset += piece.len() as u32;
-    }
-    Ok(())
-}
-
 fn erased(sink: &mut impl Write, count: u64) -> io::Result<()> {
     let mut left = count;
     while left > 0 {
-        let now = left.min(CHUNK as u64) as usize;
+        let now = left.min(ERASED.len() as u64) as usize;
         sink.write_all(&ERASED[..now])?;
         left -= now as u64;
     }

@@ -101,8 +101,18 @@ impl RamFile {
     ///
     /// [`RamError`].
     pub fn open(path: &Path, entry: Option<u32>) -> Result<Self, RamError> {
-        let firmware = Firmware::open(path)?;
-        let name = path.to_string_lossy().into_owned();
+        let contents = Contents::open(path).map_err(FirmwareError::Read)?;
+        Self::from_contents(contents, entry)
+    }
+
+    /// As [`open`](Self::open), of what a file holds.
+    ///
+    /// # Errors
+    ///
+    /// [`RamError`].
+    pub fn from_contents(contents: Contents, entry: Option<u32>) -> Result<Self, RamError> {
+        let name = contents.name().to_owned();
+        let firmware = Firmware::from_contents(contents)?;
         let runs = firmware.parts.len();
         let Some(first) = firmware.parts.first() else {
             return Err(RamError::Empty { name });

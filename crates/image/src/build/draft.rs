@@ -10,16 +10,13 @@ use thiserror::Error;
 
 use super::BuildError;
 use super::segment::{Data, Piece};
-use crate::contents::{Contents, ReadError};
+use crate::contents::{CHUNK, Contents, ReadError};
 use crate::crc32::{crc32, of_sdk};
 use crate::header::HEADER_LEN;
 use crate::image::{CHECKSUM_SEED, SEGMENT_HEADER_LEN};
 
 /// A segment must be shorter than this (ESP-IDF, `SIXTEEN_MB` of `esp_image_format.c`).
 const MAX_SEGMENT: u64 = 16 << 20;
-
-/// Bytes that are read from the ELF file at a time.
-const CHUNK: usize = 64 * 1024;
 
 /// Why an image could not be written.
 #[derive(Debug, Error)]
@@ -192,7 +189,6 @@ impl Draft {
             sha: has(|chunk| matches!(chunk, Chunk::Sha256)).then(Sha256::new),
             crc: has(|chunk| matches!(chunk, Chunk::Crc32)).then_some(0),
         };
-        let mut buffer = Vec::new();
         for chunk in &self.chunks {
             match chunk {
                 Chunk::Bytes(bytes) => writer.put(bytes, Summed::No)?,
@@ -202,14 +198,8 @@ impl Draft {
                             Piece::Bytes(bytes) => writer.put(bytes, *summed)?,
                             Piece::Zeros(count) => writer.fill(0, *count)?,
                             Piece::Elf(range) => {
-                                buffer.resize(CHUNK, 0);
-                                let mut at = range.start;
-                                while at < range.end {
-                                    let count = CHUNK.min((range.end - at) as usize);
-                                    elf.read_at(at, &mut buffer[..count])?;
-                                    writer.put(&buffer[..count], *summed)?;
-                                    at += count as u32;
-                                }
+                                let put = |_, bytes: &[u8]| Ok(writer.put(bytes, *summed)?);
+                                elf.try_for_each_chunk::<WriteError>(CHUNK, range.clone(), put)?;
                             }
                         }
                     }
