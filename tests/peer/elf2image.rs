@@ -221,6 +221,8 @@ fn is_known(theirs: &Theirs, ours: &str, files: &BTreeMap<String, Vec<u8>>) -> b
     let too_many = files
         .values()
         .any(|bytes| bytes.first() == Some(&0xE9) && bytes.get(1) > Some(&16));
+    // Two files for one place in flash, or even of one name.
+    let one_place = ours.contains("where the file with the header is");
     let digest_left_out = ours.contains("no segment reaches to");
     // Without a digest it fills up from the header's third byte on.
     let destroyed = files
@@ -229,6 +231,7 @@ fn is_known(theirs: &Theirs, ours: &str, files: &BTreeMap<String, Vec<u8>>) -> b
     gap_of_a_header
         || destroyed
         || end_of_a_segment
+        || one_place
         || too_many && ours.contains("Invalid segment count")
         || digest_left_out
 }
@@ -313,18 +316,29 @@ fn combination(number: u64) -> Combination {
         _ => &guru_chip::ESP8266,
     };
     let form = *random.pick(&["1", "2", "3"]);
+    let care = match random.below(4) {
+        0 => Care::None,
+        _ => Care::Taken,
+    };
+    let elf = program(chip, form, care, &mut random);
+    let has_descriptor = elf.sections.iter().any(|one| one.name == APP_DESCRIPTOR);
     let mut options = Vec::new();
     let mut option = |text: String| options.extend(text.split_whitespace().map(str::to_owned));
     if chip.id == "esp8266" {
         option(format!("--version {form}"));
     }
     let one_in = |random: &mut Random, n| random.below(n) == 0;
+    // The one form that goes by the tables of another chip.
+    let tables = match (chip.id, form, care) {
+        ("esp8266", "3", Care::Taken) => &guru_chip::ESP32,
+        _ => chip,
+    };
     if one_in(&mut random, 3) {
-        let (frequency, _) = *random.pick(chip.flash.frequencies);
+        let (frequency, _) = *random.pick(tables.flash.frequencies);
         option(format!("--flash_freq {frequency}"));
     }
     if one_in(&mut random, 3) {
-        option(format!("-fs {}", random.pick(chip.flash.sizes).label));
+        option(format!("-fs {}", random.pick(tables.flash.sizes).label));
     }
     if one_in(&mut random, 3) {
         let mode = *random.pick(&["qio", "qout", "dio", "dout"]);
@@ -340,26 +354,36 @@ fn combination(number: u64) -> Combination {
     if one_in(&mut random, 4) {
         option(format!("--max-rev-full {}", random.below(65536)));
     }
-    if one_in(&mut random, 6) {
+    let padded = [one_in(&mut random, 6), one_in(&mut random, 6)];
+    if padded[0] {
         option("--secure-pad".to_owned());
     }
-    if one_in(&mut random, 6) {
+    if padded[1] {
         option("--secure-pad-v2".to_owned());
     }
-    if one_in(&mut random, 8) {
+    if one_in(&mut random, 8) && care == Care::None {
         option(format!("--elf-sha256-offset {:#x}", random.below(300) * 4));
+    } else if one_in(&mut random, 5) && has_descriptor {
+        // In the descriptor, where it would go anyway, or behind that place.
+        option(format!(
+            "--elf-sha256-offset {}",
+            random.pick(&["0xb0", "0xf8"])
+        ));
     }
-    if one_in(&mut random, 8) {
+    if one_in(&mut random, 6) && (padded == [false; 2] || care == Care::None) {
         option("--dont-append-digest".to_owned());
     }
     if one_in(&mut random, 4) {
         option("--use_segments".to_owned());
     }
     if one_in(&mut random, 5) {
-        let page = *random.pick(&["64KB", "32KB", "16KB", "8KB"]);
+        let page = match care {
+            Care::Taken if chip.image.mmu_pages.len() > 1 => *random.pick(chip.image.mmu_pages),
+            _ => 0x2000 << random.below(4),
+        };
         let has_pages = chip.id != "esp8266" || form == "3";
         if has_pages {
-            option(format!("--flash-mmu-page-size {page}"));
+            option(format!("--flash-mmu-page-size {}KB", page / 1024));
         }
     }
     if one_in(&mut random, 6) {
@@ -382,12 +406,22 @@ fn combination(number: u64) -> Combination {
     Combination {
         name: chip.name.to_owned(),
         words,
-        elf: program(chip, form, &mut random).bytes(),
+        elf: elf.bytes(),
     }
 }
 
+/// Section with an application's descriptor.
+const APP_DESCRIPTOR: &str = ".flash.appdesc";
+
+/// Whether a program and options are made so that an image should come of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    Taken,
+    None,
+}
+
 /// Sections in the chip's RAM and mapped flash: with and without gaps, of odd lengths, in any order.
-fn program(chip: &Chip, form: &str, random: &mut Random) -> ElfWriter {
+fn program(chip: &Chip, form: &str, care: Care, random: &mut Random) -> ElfWriter {
     let mut sections = Vec::new();
     for (range, names) in [
         ("DRAM", [".dram0.bootdesc", ".dram0.data", ".noinit"]),
@@ -421,29 +455,42 @@ fn program(chip: &Chip, form: &str, random: &mut Random) -> ElfWriter {
             continue;
         }
         let names = [
-            [".flash.appdesc", ".flash.rodata", ".flash.init"],
+            [APP_DESCRIPTOR, ".flash.rodata", ".flash.init"],
             [".flash.text", ".flash.more", ".irom0.text"],
         ][at];
-        // Where one range is for both, they share it.
-        let shared = at == 1 && chip.drom == chip.irom;
+        let described = chip.id != "esp8266" || form == "3";
+        // Where one range is for both, they share it; what is no segment of one file lies behind it.
+        let shared = at == 1 && (chip.drom == chip.irom || !described && care == Care::Taken);
         let mut address = range.start + if shared { 0x8_0000 } else { 0 };
         address += 0x2000 * random.below(9) as u32;
+        let start = address;
         address += *random.pick(&[0x20, 0x20, 0x20, 0x18, 0x10, 0x00, 0x100]);
         for name in names {
-            let described = chip.id != "esp8266" || form == "3";
-            if random.below(3) == 0 || name == ".flash.appdesc" && !described {
+            if random.below(3) == 0 || name == APP_DESCRIPTOR && !described {
                 continue;
             }
             let section = match name {
-                ".flash.appdesc" => descriptor(address, random),
+                APP_DESCRIPTOR => {
+                    if care == Care::Taken {
+                        // Right behind the headers, where the digest has its place.
+                        address = start.next_multiple_of(0x1_0000) + 0x20;
+                    }
+                    descriptor(address, random)
+                }
                 _ => section(name, address, length(random, 20000), random),
             };
             address = next(&section, random, 4);
             // Behind a gap mostly in another page.
-            if !address.is_multiple_of(4) || random.below(3) > 0 {
+            let end = section.address + section.data.len() as u32;
+            let gap = care == Care::Taken && address != end;
+            if gap || random.below(3) > 0 {
                 address = address.next_multiple_of(0x1_0000) + 0x20;
             }
             sections.push(section);
+            if care == Care::Taken && !described {
+                // There is room for one.
+                break;
+            }
         }
     }
     if random.below(6) == 0 {

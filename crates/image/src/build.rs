@@ -328,6 +328,18 @@ pub enum BuildError {
         /// How many there are.
         count: usize,
     },
+    /// Both files of an ESP8266 image would have bytes for one place in flash.
+    #[error(
+        "the segment for mapped flash at {address:#010x} lies at {offset:#x} of the flash, where the          file with the header is, whose length is {len:#x}: the linker script must put it behind that"
+    )]
+    IromOverlap {
+        /// Address of the segment.
+        address: u32,
+        /// Where in flash that is.
+        offset: u32,
+        /// Length of the other file, which begins at 0.
+        len: u64,
+    },
     /// A segment that is not made of words.
     #[error(
         "the segment for '{name}' would have {len:#x} bytes, which is not a multiple of 4: its \

@@ -267,6 +267,26 @@ fn an_esp8266_image_is_two_files_in_its_first_form() {
     assert_eq!(bytes_of(one)[..2], [0xEA, 4]);
 }
 
+#[test]
+fn both_files_of_an_esp8266_image_have_a_place_in_flash() {
+    let esp8266 = chip("esp8266");
+    let with_irom_at = |address| {
+        let sections = vec![
+            Section::new(".data", 0x3FFE_8000, noise(32, 1)),
+            Section::new(".irom0.text", address, noise(48, 2)),
+        ];
+        let elf = read(writer(esp8266, sections).bytes()).unwrap();
+        build(&elf, esp8266, &BuildOptions::default(), &mut |_| {})
+    };
+    // Headers, data and checksum of the other one take 64 bytes.
+    assert!(with_irom_at(0x4020_0040).is_ok());
+    let error = with_irom_at(0x4020_0000).unwrap_err();
+    assert!(
+        matches!(error, BuildError::IromOverlap { len: 64, .. }),
+        "{error}"
+    );
+}
+
 /// Sections of a program: in RAM, and in mapped flash behind the start of a page of its own.
 fn program() -> impl Strategy<Value = Vec<Section>> {
     let sizes = prop::collection::vec((0_u32..200, 1_usize..3000), 1..6);

@@ -19,13 +19,22 @@ type Placed = (Option<u32>, Draft);
 /// The file for mapped flash, as the program has it, and what the ROM loads.
 pub(super) fn version1(layout: &Layout, segments: Vec<Segment>) -> Result<Vec<Placed>, BuildError> {
     let (irom, others) = irom(layout, segments)?;
-    let mut files = Vec::new();
-    if let Some(irom) = irom {
-        let offset = irom.address - layout.chip.irom.start;
-        files.push((Some(offset), Draft::raw(irom.data)));
-    }
     let mut draft = Draft::new(header(layout), layout.elf_digest);
     loaded(layout, &mut draft, others)?;
+    let mut files = Vec::new();
+    if let Some(irom) = irom {
+        let address = irom.address;
+        let offset = address - layout.chip.irom.start;
+        let len = draft.position();
+        if u64::from(offset) < len {
+            return Err(BuildError::IromOverlap {
+                address,
+                offset,
+                len,
+            });
+        }
+        files.push((Some(offset), Draft::raw(irom.data)));
+    }
     files.push((Some(0), draft));
     Ok(files)
 }

@@ -154,6 +154,7 @@ fn not_built(error: &BuildError) -> Option<String> {
         | BuildError::Nothing { .. }
         | BuildError::NoMemory { .. }
         | BuildError::Overlap { .. }
+        | BuildError::IromOverlap { .. }
         | BuildError::Read(_) => return None,
     })
 }
