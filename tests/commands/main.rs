@@ -4,6 +4,8 @@
 #[path = "../peer/process.rs"]
 mod process;
 
+mod flash;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
@@ -318,6 +320,14 @@ fn main() -> ExitCode {
         })
     });
     let mut trials: Vec<Trial> = on_chips.collect();
+    trials.extend(CHIPS.iter().map(|chip| {
+        let name = format!("flash of a program on {}", chip.id);
+        Trial::test(name, move || flash::a_program(chip))
+    }));
+    trials.push(Trial::test(
+        "flash brings otadata to start what was flashed",
+        flash::a_slot,
+    ));
     trials.push(Trial::test("no command is left out", none_left_out));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -338,8 +348,11 @@ fn none_left_out() -> Result<(), Failed> {
     if names.len() < 20 {
         return Err(format!("{names:?} is not the list").into());
     }
-    let tried =
-        |name: &str| WITHOUT_A_CHIP.contains(&name) || JOBS.iter().any(|job| job.args[0] == name);
+    let tried = |name: &str| {
+        WITHOUT_A_CHIP.contains(&name)
+            || name == "flash"
+            || JOBS.iter().any(|job| job.args[0] == name)
+    };
     match names.iter().find(|name| !tried(name)) {
         Some(name) => Err(format!("nothing tries '{name}' on the chips").into()),
         None => Ok(()),

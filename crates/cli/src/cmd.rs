@@ -10,6 +10,7 @@ mod erase_flash;
 mod erase_region;
 pub(crate) mod flash;
 mod flash_id;
+mod flash_program;
 mod flash_status;
 mod get_security_info;
 mod image_info;
@@ -76,6 +77,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Flash(flash_program::FlashProgram),
     WriteFlash(write_flash::WriteFlash),
     ReadFlash(read_flash::ReadFlash),
     VerifyFlash(verify_flash::VerifyFlash),
@@ -120,6 +122,7 @@ impl Command {
     /// Does it.
     pub fn run(self, context: &mut Context) -> Result<(), Error> {
         match self {
+            Self::Flash(command) => command.run(context),
             Self::WriteFlash(command) => command.run(context),
             Self::ReadFlash(command) => command.run(context),
             Self::VerifyFlash(command) => command.run(context),
@@ -167,6 +170,7 @@ impl Command {
     /// Which boards it works on, if it can do so on several.
     fn boards(&self) -> Option<&BoardsArgs> {
         match self {
+            Self::Flash(command) => Some(&command.boards),
             Self::WriteFlash(command) => Some(&command.boards),
             Self::VerifyFlash(command) => Some(&command.boards),
             Self::EraseFlash(command) => Some(&command.boards),
@@ -192,6 +196,7 @@ impl Command {
     /// Whether what a program prints is shown.
     pub fn monitors(&self) -> bool {
         match self {
+            Self::Flash(command) => command.monitor.is_on(),
             Self::LoadRam(command) => command.monitor.is_on(),
             Self::Run(command) => command.monitor.is_on(),
             Self::Reset(command) => command.monitor.is_on(),
@@ -202,6 +207,7 @@ impl Command {
     /// Whether progress is shown.
     pub fn shows_progress(&self) -> bool {
         match self {
+            Self::Flash(command) => !command.no_progress,
             Self::WriteFlash(command) => !command.no_progress,
             Self::ReadFlash(command) => !command.no_progress,
             _ => true,

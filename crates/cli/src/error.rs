@@ -11,6 +11,7 @@ use guru_image::{
 };
 use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
+use guru_project::ProjectError;
 use guru_sim::{OptionsError, ServeError};
 use guru_store::TableError;
 use serde::Serialize;
@@ -52,6 +53,9 @@ pub enum Error {
     /// An ELF file of which no image can be made.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A program that cannot be flashed, or what is beside it.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// What is wrong with the value of an option.
     #[error("{option}: {error}")]
     InOption {
@@ -374,6 +378,8 @@ impl Error {
             | Self::Simulator(_) => Kind::Usage,
             Self::Elf(ElfError::Read(_)) | Self::Build(BuildError::Read(_)) => Kind::File,
             Self::Elf(_) | Self::Build(_) => Kind::Usage,
+            Self::Project(ProjectError::Read { .. } | ProjectError::Contents(_)) => Kind::File,
+            Self::Project(_) => Kind::Usage,
             Self::NoImage { source, .. } => match **source {
                 InfoError::Image(ImageError::Read(_)) => Kind::File,
                 _ => Kind::Usage,

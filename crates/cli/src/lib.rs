@@ -15,6 +15,7 @@ mod leading;
 mod many;
 mod monitor;
 mod new_file;
+mod packages;
 mod part_file;
 mod partitions;
 mod port;

@@ -6,7 +6,7 @@ use guru_link::trace::Traced;
 use guru_link::{LinkError, block_on};
 use guru_loader::{
     After, ConnectOptions, Console, Error as LoaderError, ErrorKind, Event, Leaving, NoSuchReset,
-    NotInSecureDownload, Observer, ReadLength, Session,
+    NotInSecureDownload, Observer, ReadLength, Session, UsbMode,
 };
 
 use crate::args::Size;
@@ -73,6 +73,44 @@ pub fn with_program(
     let mut outcome = work(context, &mut device, Ending::Run, job);
     let mut console = device.into_console();
     if outcome.is_ok() && monitor.is_on() {
+        outcome = monitor.show(context, &mut console);
+    }
+    drop(console);
+    health.tell(context);
+    outcome
+}
+
+/// As [`with_device`]; with a monitor, what the application prints is shown from its first word on.
+///
+/// # Errors
+/// Those of the job, of the monitor, and of everything around them.
+pub fn with_application(
+    context: &mut Context,
+    monitor: &MonitorArgs,
+    job: impl FnOnce(&mut Device, &mut dyn Observer) -> Result<Report, LoaderError>,
+) -> Result<(), Error> {
+    if !monitor.is_on() {
+        return with_device(context, job);
+    }
+    interrupt::watch(context);
+    let (mut device, health) = connect(context)?;
+    context.screen.message(&Message::Ready);
+    // The ROM's own USB device is left through its loader. Else the port has the rate of the boot log
+    // before the chip is reset.
+    let by_loader = device.device().usb_mode == Some(UsbMode::Otg);
+    let ending = match by_loader {
+        true => Ending::Leave,
+        false => Ending::Run,
+    };
+    let log_baud = device.chip().rom.log_baud;
+    let mut outcome = work(context, &mut device, ending, job);
+    let mut console = device.into_console();
+    if outcome.is_ok() && !by_loader {
+        outcome = block_on(console.set_baud(log_baud))
+            .map_err(Error::from)
+            .and_then(|()| reset(context, &mut console, Into::App));
+    }
+    if outcome.is_ok() {
         outcome = monitor.show(context, &mut console);
     }
     drop(console);

@@ -3,6 +3,7 @@
 
 mod chip;
 mod escape;
+mod flash;
 mod image;
 mod image_info;
 mod json;
@@ -27,6 +28,7 @@ use crate::config::Source;
 use crate::error::Error;
 
 pub use escape::escape;
+pub use flash::{FlashPart, FlashReport};
 pub use image::ImageFile;
 pub use image_info::{ImagePiece, ImageReport, MergedFile};
 pub use json::Json;
@@ -280,6 +282,8 @@ pub enum Report {
         /// First byte.
         address: u32,
     },
+    /// `flash`.
+    Flash(Box<FlashReport>),
     /// `flash-id`.
     FlashId(FlashInfo),
     /// `get-security-info`.

@@ -237,6 +237,12 @@ impl Elf {
         self.contents.name()
     }
 
+    /// The file's bytes, in which [`Loadable::data`] counts.
+    #[must_use]
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
     /// SHA-256 of the whole file.
     ///
     /// # Errors

@@ -39,6 +39,10 @@ pub struct FileReport {
     pub length: u32,
     /// Bytes that were found in place and not written.
     pub unchanged: u64,
+    /// Sectors of flash that the file lies in.
+    pub sectors: u32,
+    /// Sectors of those that were written.
+    pub sectors_written: u32,
     /// Bytes of data that went over the line.
     pub sent: u64,
     /// Whether the flash was proved to hold the file.
@@ -295,6 +299,8 @@ impl<L: Link> Session<L> {
             address: target.address,
             length: target.length,
             unchanged: 0,
+            sectors: target.contents.len().div_ceil(SECTOR),
+            sectors_written: 0,
             sent: 0,
             verified: false,
         };
@@ -513,6 +519,8 @@ pub(crate) fn tell_written(
     }
     report.sent += meter.data_sent();
     report.unchanged = u64::from(target.contents.len()).saturating_sub(bytes);
+    // Whole ones are written, apart from the last of the file.
+    report.sectors_written = bytes.div_ceil(SECTOR.into()).min(u32::MAX.into()) as u32;
     observer.event(Event::Wrote {
         name: target.name.clone(),
         address: target.address,

@@ -1,5 +1,9 @@
 //! A writer of small ELF files, with whatever in them a test wants.
 
+use guru_chip::{Architecture, Chip};
+
+use crate::noise;
+
 /// Type of sections with bytes for memory.
 pub const PROGBITS: u32 = 1;
 /// Type of sections without bytes.
@@ -134,4 +138,46 @@ impl ElfWriter {
 
 fn words(bytes: &mut Vec<u8>, words: &[u32]) {
     bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+impl ElfWriter {
+    /// A program of ESP-IDF's kind for a chip: a descriptor and read-only data in mapped flash, code
+    /// there and in RAM. On an ESP8266 without a descriptor.
+    #[must_use]
+    pub fn application(chip: &Chip, seed: u64) -> Self {
+        let mut elf = Self::in_ram(chip, seed);
+        if chip.image.chip_id.is_none() {
+            let mapped = Section::new(".irom0.text", chip.irom.start + 0x1_0000, noise(9000, seed));
+            elf.sections.push(mapped);
+            return elf;
+        }
+        let mut descriptor = vec![0; 256];
+        descriptor[..4].copy_from_slice(&0xABCD_5432_u32.to_le_bytes());
+        descriptor[48..53].copy_from_slice(b"blink");
+        descriptor[180] = 16;
+        // At the place in its page where the data before it end in the image, so that this is short.
+        let code = chip.irom.start + 0x3_2080;
+        elf.entry = code;
+        elf.sections.extend([
+            Section::new(".flash.appdesc", chip.drom.start + 0x20, descriptor),
+            Section::new(".flash.rodata", chip.drom.start + 0x120, noise(8000, seed)),
+            Section::new(".flash.text", code, noise(24_000, seed + 1)),
+        ]);
+        elf
+    }
+
+    /// A program that lies in RAM alone, as a bootloader does.
+    #[must_use]
+    pub fn in_ram(chip: &Chip, seed: u64) -> Self {
+        let iram = chip.memory.iter().find(|range| range.name == "IRAM");
+        let start = iram.map_or(0, |range| range.range.start) + 0x4000;
+        Self {
+            machine: match chip.architecture {
+                Architecture::Riscv32 => RISCV,
+                _ => XTENSA,
+            },
+            entry: start,
+            sections: vec![Section::new(".iram0.text", start, noise(6000, seed + 2))],
+        }
+    }
 }

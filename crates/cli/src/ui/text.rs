@@ -304,6 +304,12 @@ impl Screen for Text {
 
     fn report(&mut self, report: Report) {
         match report {
+            Report::Flash(report) => {
+                report.lines().iter().for_each(|line| self.line(line));
+                for note in &report.notes {
+                    self.note(&escape(note));
+                }
+            }
             Report::Elf2image { files, .. } => self.results(image::lines(&files)),
             Report::ChipId {
                 chip_id: Some(id), ..
