@@ -13,7 +13,7 @@ mod trace;
 mod wire;
 
 pub use config::{config, guru_toml};
-pub use elf::elf;
+pub use elf::{elf, linker_map};
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
 pub use store::{otadata, partition_csv, partition_table};
@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("image", image),
     ("hex", hex),
     ("elf", elf),
+    ("linker_map", linker_map),
     ("partition_table", partition_table),
     ("partition_csv", partition_csv),
     ("otadata", otadata),

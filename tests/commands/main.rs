@@ -74,6 +74,7 @@ const WITHOUT_A_CHIP: &[&str] = &[
     "image-info",
     "merge-bin",
     "split-bin",
+    "size",
 ];
 
 const JOBS: &[Job] = &[

@@ -28,6 +28,7 @@ mod read_mem;
 pub mod reset;
 mod run;
 mod sim;
+mod size;
 mod split_bin;
 mod verify_flash;
 mod version;
@@ -104,6 +105,7 @@ pub enum Command {
     ImageInfo(image_info::ImageInfoCommand),
     MergeBin(merge_bin::MergeBin),
     SplitBin(split_bin::SplitBin),
+    Size(size::Size),
     Run(run::Run),
     Reset(reset::Reset),
     ReadNandSpare(nand::ReadNandSpare),
@@ -147,6 +149,7 @@ impl Command {
             Self::ImageInfo(command) => command.run(context),
             Self::MergeBin(command) => command.run(context),
             Self::SplitBin(command) => command.run(context),
+            Self::Size(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),
             Self::ReadNandSpare(_) | Self::WriteNandSpare(_) | Self::DumpBbm(_) => {

@@ -13,6 +13,7 @@ use guru_link::LinkError;
 use guru_loader::{Error as LoaderError, ErrorKind};
 use guru_project::ProjectError;
 use guru_sim::{OptionsError, ServeError};
+use guru_size::{MapError, SizeError};
 use guru_store::TableError;
 use serde::Serialize;
 use thiserror::Error;
@@ -56,6 +57,9 @@ pub enum Error {
     /// A program that cannot be flashed, or what is beside it.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// A program of whose size nothing can be said.
+    #[error(transparent)]
+    Size(SizeError),
     /// What is wrong with the value of an option.
     #[error("{option}: {error}")]
     InOption {
@@ -375,6 +379,7 @@ impl Error {
             | Self::NoChip
             | Self::TableWithin { .. }
             | Self::NoTable { .. }
+            | Self::Size(_)
             | Self::Simulator(_) => Kind::Usage,
             Self::Elf(ElfError::Read(_)) | Self::Build(BuildError::Read(_)) => Kind::File,
             Self::Elf(_) | Self::Build(_) => Kind::Usage,
@@ -505,6 +510,17 @@ impl From<RamError> for Error {
         match error {
             RamError::Firmware(error) => Self::Firmware(error),
             error => Self::Ram(error),
+        }
+    }
+}
+
+impl From<SizeError> for Error {
+    fn from(error: SizeError) -> Self {
+        match error {
+            SizeError::Elf(error) => Self::Elf(error),
+            SizeError::Build(error) => Self::Build(error),
+            SizeError::Map(MapError::Read(error)) => Self::Firmware(error.into()),
+            error => Self::Size(error),
         }
     }
 }

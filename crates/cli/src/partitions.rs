@@ -79,16 +79,9 @@ impl TableArgs {
     /// # Errors
     /// It cannot be read, or is no valid table.
     pub fn of_file(&self) -> Result<Option<PartitionTable>, Error> {
-        let Some(path) = &self.partition_table else {
-            return Ok(None);
-        };
-        let rules = Rules {
-            table_offset: self.offset.partition_table_offset,
-            ..Rules::default()
-        };
-        let source = Source::open(path, &rules)?;
-        source.check(&rules)?;
-        Ok(Some(source.parsed.table))
+        let path = self.partition_table.as_deref();
+        path.map(|path| table_of_file(path, self.offset))
+            .transpose()
     }
 
     /// The table of a file that was read before, or else that of the device.
@@ -111,6 +104,20 @@ impl TableArgs {
             }
         }
     }
+}
+
+/// Reads the table of a file, and checks it.
+///
+/// # Errors
+/// It cannot be read, or is no valid table.
+pub fn table_of_file(path: &Path, offset: TableOffset) -> Result<PartitionTable, Error> {
+    let rules = Rules {
+        table_offset: offset.partition_table_offset,
+        ..Rules::default()
+    };
+    let source = Source::open(path, &rules)?;
+    source.check(&rules)?;
+    Ok(source.parsed.table)
 }
 
 /// Reads the table of a device, and checks it.

@@ -9,6 +9,7 @@ mod image_info;
 mod json;
 mod out;
 mod partitions;
+mod size;
 mod split;
 mod text;
 
@@ -34,6 +35,7 @@ pub use image_info::{ImagePiece, ImageReport, MergedFile};
 pub use json::Json;
 pub use out::{Out, Stream};
 pub use partitions::{Holds, OtaDone, OtaReport, PartitionsReport};
+pub use size::{OldSize, SizeLine, SizeReport, SizeTable, Slot};
 pub use split::{SplitPart, SplitReport};
 pub use text::Text;
 
@@ -392,6 +394,8 @@ pub enum Report {
     },
     /// `run`.
     Run,
+    /// `size`.
+    Size(Box<SizeReport>),
     /// `sim`: it was stopped.
     Sim,
     /// `verify-flash`.

@@ -22,7 +22,7 @@ use crate::header::MAX_SEGMENTS;
 use crate::patch::{FlashMode, FlashParameters, UnknownParameter};
 use crate::ram::RamSegment;
 
-pub use self::draft::WriteError;
+pub use self::draft::{Makeup, WriteError};
 
 /// Section with the application's descriptor, which stands first among those in flash.
 const APP_DESCRIPTOR: &str = ".flash.appdesc";
@@ -408,6 +408,12 @@ impl BuiltFile {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.draft.position()
+    }
+
+    /// How much of it is what.
+    #[must_use]
+    pub fn makeup(&self) -> Makeup {
+        self.draft.makeup()
     }
 
     /// Writes the image, piece by piece; it is never in memory as a whole.

@@ -5,6 +5,8 @@
 //!
 //! Source: the System V ABI, chapters 4 and 5; machine numbers from its list.
 
+mod memory;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -12,6 +14,8 @@ use guru_chip::Architecture;
 use thiserror::Error;
 
 use crate::contents::{Contents, ReadError};
+
+pub use self::memory::{ElfMemory, ElfSection, ElfSymbol};
 
 /// The first bytes of every ELF file.
 pub const ELF_MAGIC: [u8; 4] = *b"\x7FELF";
@@ -91,6 +95,8 @@ pub enum ElfPart {
     Section(u16),
     /// An entry of the program headers, counted from 0.
     Segment(u16),
+    /// An entry of the symbol table, counted from 0.
+    Symbol(u32),
 }
 
 impl fmt::Display for ElfPart {
@@ -99,6 +105,7 @@ impl fmt::Display for ElfPart {
             Self::Header => f.write_str("the ELF header"),
             Self::Section(index) => write!(f, "section {index}"),
             Self::Segment(index) => write!(f, "program header {index}"),
+            Self::Symbol(index) => write!(f, "symbol {index}"),
         }
     }
 }
@@ -155,8 +162,24 @@ pub enum ElfProblem {
         memory: u32,
     },
     /// The name table ends inside of a name, or before it.
-    #[error("leads past the end of the section names")]
+    #[error("leads past the end of the names")]
     NoName,
+    /// The number of a section that there is not, or that is of another kind.
+    #[error("is {found}, which is no {wanted}")]
+    NoSuchSection {
+        /// The number.
+        found: u32,
+        /// What there should be.
+        wanted: &'static str,
+    },
+    /// Something in memory that is not within its section.
+    #[error("leads to {:#x}..{:#x}, and its section is at {:#x}..{:#x}", memory.start, memory.end, section.start, section.end)]
+    OutsideSection {
+        /// Its addresses.
+        memory: Range<u64>,
+        /// Those of the section.
+        section: Range<u64>,
+    },
 }
 
 /// Bytes of a program and where they belong: a section or a segment that is neither empty nor at
@@ -270,10 +293,32 @@ struct Table {
 struct SectionHeader {
     name: u32,
     kind: u32,
+    flags: u32,
     address: u32,
     offset: u32,
     size: u32,
+    link: u32,
     align: u32,
+    entry_size: u32,
+}
+
+impl SectionHeader {
+    /// One of a table that has it.
+    fn of(table: &[u8], index: u16) -> Self {
+        let start = usize::from(index) * usize::from(SECTION_LEN);
+        let entry = &table[start..start + usize::from(SECTION_LEN)];
+        Self {
+            name: word(entry, 0),
+            kind: word(entry, 4),
+            flags: word(entry, 8),
+            address: word(entry, 12),
+            offset: word(entry, 16),
+            size: word(entry, 20),
+            link: word(entry, 24),
+            align: word(entry, 32),
+            entry_size: word(entry, 36),
+        }
+    }
 }
 
 struct File<'a>(&'a Contents);
@@ -343,18 +388,7 @@ impl File<'_> {
     ) -> Result<(Vec<Loadable>, Vec<u32>, Option<u32>), ElfError> {
         let table = &header.sections;
         let bytes = self.table(table, SECTION_LEN, 32, "e_shoff")?;
-        let entry = |index: u16| {
-            let start = usize::from(index) * usize::from(SECTION_LEN);
-            let entry = &bytes[start..start + usize::from(SECTION_LEN)];
-            SectionHeader {
-                name: word(entry, 0),
-                kind: word(entry, 4),
-                address: word(entry, 12),
-                offset: word(entry, 16),
-                size: word(entry, 20),
-                align: word(entry, 32),
-            }
-        };
+        let entry = |index: u16| SectionHeader::of(&bytes, index);
         let at = |index: u16| u64::from(table.offset) + u64::from(index) * u64::from(SECTION_LEN);
         let data = |index: u16, section: &SectionHeader| {
             let (offset, field) = (at(index) + 20, "sh_size");

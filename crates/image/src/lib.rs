@@ -25,12 +25,14 @@ pub mod uf2;
 
 pub use build::{
     AppendedDigest, BuildError, BuildNotice, BuildOptions, BuiltFile, CountedSegments, ElfSource,
-    Esp8266Version, SecurePad, SharedPage, WriteError, build,
+    Esp8266Version, Makeup, SecurePad, SharedPage, WriteError, build,
 };
 pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility};
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
 pub use descriptor::{AppDescriptor, BootloaderDescriptor};
-pub use elf::{Elf, ElfError, ElfPart, ElfProblem, Loadable, Machine};
+pub use elf::{
+    Elf, ElfError, ElfMemory, ElfPart, ElfProblem, ElfSection, ElfSymbol, Loadable, Machine,
+};
 pub use extent::{Extent, extent};
 pub use firmware::{Firmware, FirmwareError, FirmwarePart, Place};
 pub use header::{ExtendedHeader, HEADER_LEN, Header, HeaderError, MAGIC, MAX_SEGMENTS};

@@ -47,6 +47,21 @@ impl Section {
     }
 }
 
+/// A function to be in the symbol table, or a variable.
+#[derive(Debug, Clone)]
+pub struct Symbol {
+    /// Its name.
+    pub name: String,
+    /// `st_value`.
+    pub address: u32,
+    /// `st_size`.
+    pub size: u32,
+    /// `st_shndx`: the writer's first section has the number 1.
+    pub section: u16,
+    /// Whether other object files see it.
+    pub global: bool,
+}
+
 /// An ELF file to be: 32-bit, little-endian. Each section with bytes for memory has a program header.
 #[derive(Debug, Clone)]
 pub struct ElfWriter {
@@ -65,6 +80,8 @@ pub struct Places {
     pub segments: usize,
     /// The first section header, which is that of no section.
     pub sections: usize,
+    /// The first symbol, which is none, where there are any.
+    pub symbols: usize,
 }
 
 impl ElfWriter {
@@ -77,6 +94,12 @@ impl ElfWriter {
     /// The file, and where its headers are.
     #[must_use]
     pub fn write(&self) -> (Vec<u8>, Places) {
+        self.write_with_symbols(&[])
+    }
+
+    /// The file with a symbol table, the last sections but the one with the sections' names.
+    #[must_use]
+    pub fn write_with_symbols(&self, symbols: &[Symbol]) -> (Vec<u8>, Places) {
         let loaded = |section: &&Section| section.kind == PROGBITS && section.address != 0;
         let count = self.sections.iter().filter(loaded).count();
         let mut body = vec![0; HEADER + count * SEGMENT];
@@ -98,9 +121,11 @@ impl ElfWriter {
                 align,
                 ..
             } = *section;
+            // SHF_ALLOC, and SHF_EXECINSTR of code.
+            let flags = if section.name.contains("text") { 6 } else { 2 };
             words(
                 &mut sections,
-                &[name, kind, 2, address, offset, len, 0, 0, align, 0],
+                &[name, kind, flags, address, offset, len, 0, 0, align, 0],
             );
             if loaded(&section) {
                 words(
@@ -108,6 +133,34 @@ impl ElfWriter {
                     &[1, offset, address, address, len, len, 5, align],
                 );
             }
+        }
+        let mut count_of_sections = self.sections.len() + 2;
+        body.resize(body.len().next_multiple_of(4), 0);
+        let at_symbols = body.len();
+        if !symbols.is_empty() {
+            let mut texts = vec![0];
+            body.extend([0; 16]);
+            for symbol in symbols {
+                words(
+                    &mut body,
+                    &[texts.len() as u32, symbol.address, symbol.size],
+                );
+                // STT_FUNC
+                body.extend([u8::from(symbol.global) << 4 | 2, 0]);
+                body.extend(symbol.section.to_le_bytes());
+                texts.extend(symbol.name.as_bytes());
+                texts.push(0);
+            }
+            // The table with their names follows them.
+            let link = count_of_sections as u32;
+            let (offset, len) = (at_symbols as u32, (body.len() - at_symbols) as u32);
+            let name = names.len() as u32;
+            names.extend(b".symtab\0.strtab\0");
+            words(&mut sections, &[name, 2, 0, 0, offset, len, link, 0, 4, 16]);
+            let (offset, len) = (body.len() as u32, texts.len() as u32);
+            body.extend(texts);
+            words(&mut sections, &[name + 8, 3, 0, 0, offset, len, 0, 0, 1, 0]);
+            count_of_sections += 2;
         }
         let name = names.len() as u32;
         names.extend(b".shstrtab\0");
@@ -118,6 +171,7 @@ impl ElfWriter {
         let places = Places {
             segments: HEADER,
             sections: body.len(),
+            symbols: at_symbols,
         };
         body.extend(sections);
 
@@ -126,7 +180,7 @@ impl ElfWriter {
         header.extend(self.machine.to_le_bytes());
         words(&mut header, &[1, self.entry, HEADER as u32]);
         words(&mut header, &[places.sections as u32, 0]);
-        let sections = self.sections.len() + 2;
+        let sections = count_of_sections;
         for half in [HEADER, SEGMENT, count, SECTION, sections, sections - 1] {
             header.extend((half as u16).to_le_bytes());
         }

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use super::out::Style;
 use super::{
     BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
-    Verbosity, chip, escape, image, image_info, split,
+    Verbosity, chip, escape, image, image_info, size, split,
 };
 use crate::cmd::MergeFormat;
 use crate::cmd::reset::Into;
@@ -397,6 +397,7 @@ impl Screen for Text {
             }
             Report::ImageInfo(report) => self.results(image_info::lines(&report)),
             Report::SplitBin(report) => self.results(split::lines(&report)),
+            Report::Size(report) => self.results(size::lines(&report)),
             Report::MergeBin {
                 file,
                 format,

@@ -44,6 +44,27 @@ pub(super) struct ElfDigest {
     pub(super) digest: [u8; 32],
 }
 
+/// What the bytes of an image are. The numbers add up to its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Makeup {
+    /// Those of the program: sections of the ELF file, the SHA-256 put into one included.
+    pub program: u64,
+    /// The headers of the image and of its segments.
+    pub headers: u64,
+    /// What fills gaps: before mapped segments, between sections, at the end.
+    pub padding: u64,
+    /// Checksum, SHA-256 and CRC.
+    pub checks: u64,
+}
+
+impl Makeup {
+    /// All bytes.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.program + self.headers + self.padding + self.checks
+    }
+}
+
 #[derive(Debug)]
 enum Chunk {
     Bytes(Vec<u8>),
@@ -83,6 +104,28 @@ impl Draft {
 
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// How much of it is what.
+    pub(super) fn makeup(&self) -> Makeup {
+        let mut makeup = Makeup::default();
+        for chunk in &self.chunks {
+            match chunk {
+                Chunk::Bytes(bytes) => makeup.headers += bytes.len() as u64,
+                Chunk::Data(data, _) => {
+                    let padding = data.zero_count();
+                    makeup.padding += padding;
+                    makeup.program += data.len() - padding;
+                }
+                Chunk::Checksum => makeup.checks += 1,
+                Chunk::Sha256 => makeup.checks += 32,
+                Chunk::Crc32 => makeup.checks += 4,
+                Chunk::Erased(count) => makeup.padding += count,
+            }
+        }
+        // What stands before the checksum, so that it ends a unit of 16.
+        makeup.padding += self.position - makeup.total();
+        makeup
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {

@@ -73,6 +73,15 @@ impl Data {
         self.len
     }
 
+    /// How many of its bytes are zeros that fill it up.
+    pub(super) fn zero_count(&self) -> u64 {
+        let zeros = self.pieces.iter().map(|piece| match piece {
+            Piece::Zeros(count) => *count,
+            Piece::Elf(_) | Piece::Bytes(_) => 0,
+        });
+        zeros.sum()
+    }
+
     pub(super) fn push_zeros(&mut self, count: u64) {
         if count > 0 {
             self.pieces.push(Piece::Zeros(count));
