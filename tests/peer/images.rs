@@ -18,8 +18,9 @@ use crate::clients::{Reference, run_ours};
 use crate::process::Environment;
 
 /// What became of a command line.
-struct Answer {
-    code: i32,
+pub struct Answer {
+    /// Its exit code.
+    pub code: i32,
     /// Lines of standard output but the first, which is the program's name.
     lines: Vec<String>,
     warnings: Vec<String>,
@@ -193,7 +194,11 @@ fn compare(
 }
 
 /// The reference's answers, one for each command line.
-fn ask(reference: &Reference, folder: &Path, commands: &[String]) -> Result<Vec<Answer>, Failed> {
+pub fn ask(
+    reference: &Reference,
+    folder: &Path,
+    commands: &[String],
+) -> Result<Vec<Answer>, Failed> {
     let mut child = Command::new(reference.python())
         .args(["-c", include_str!("images.py")])
         .current_dir(folder)
@@ -303,7 +308,7 @@ fn images() -> Vec<(String, Vec<u8>)> {
 }
 
 /// An image with descriptors, one segment in each memory that has a name.
-fn image(chip: &Chip) -> Vec<u8> {
+pub fn image(chip: &Chip) -> Vec<u8> {
     let mut app = AppDescriptor::MAGIC.to_le_bytes().to_vec();
     app.extend(3_u32.to_le_bytes());
     app.resize(16, 0);

@@ -17,6 +17,7 @@ mod process;
 mod rfc2217;
 mod same_work;
 mod simulator;
+mod split;
 mod stubs;
 mod with_stubs;
 
@@ -93,6 +94,14 @@ fn main() -> ExitCode {
     trials.push(trial(
         "merge-bin makes what the reference makes".into(),
         Box::new(images::merge_bin),
+    ));
+    trials.push(trial(
+        "split-bin gives back what the reference has merged".into(),
+        Box::new(split::of_the_reference),
+    ));
+    trials.push(trial(
+        "split-bin gives back what real images were merged of".into(),
+        Box::new(split::real),
     ));
     trials.push(Trial::test(
         "every chip has been told to be something",
