@@ -17,8 +17,11 @@ use crate::process::{Environment, run_with};
 const TABLE: &str = "nvs, data, nvs, , 0x6000\nphy_init, data, phy, , 0x1000\n\
                      factory, app, factory, , 128K\nstorage, data, fat, , 8K\n";
 
+/// A file that comes out, and one that it must equal.
+type Part<'a> = (&'a str, &'a str);
+
 /// Merged images among the real firmware, the offset they are for, and parts that are there as well.
-const REAL: [(&str, u32, &[(&str, &str)]); 4] = [
+const REAL: [(&str, u32, &[Part]); 4] = [
     (
         "merged-esp32c3-4mb.bin",
         0,
@@ -87,13 +90,12 @@ pub fn real(_: &Reference) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Takes a merged file apart and puts it together again. `parts` are files of ours beside those in
-/// `originals` that they must equal.
+/// Takes a merged file apart and puts it together again. What the `parts` must equal is in `originals`.
 fn comes_apart(
     merged: &Path,
     base: u32,
     originals: &Path,
-    parts: &[(&str, &str)],
+    parts: &[Part],
     folder: &Path,
 ) -> Result<(), Failed> {
     let name = merged.display();

@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use guru_image::{BuiltFile, FirmwareError, WriteError};
 use guru_loader::FlashSink;
 
 use crate::error::Error;
+use crate::new_file::is_special;
 
 /// A file with `.part` behind its name, which gets its name when it is complete.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ impl PartFile {
         };
         if target.is_dir() {
             return Err(output(io::ErrorKind::IsADirectory.into()));
+        }
+        // Its place would be taken; and what was read cannot be read back from there.
+        if is_special(target) {
+            let what = "it is a device or a pipe: write to a file, or to - for standard output";
+            return Err(output(io::Error::other(what)));
         }
         // Found out now, not behind an hour of reading.
         if target.exists() {
@@ -100,41 +105,6 @@ impl FlashSink for PartFile {
         self.length += bytes.len() as u64;
         Ok(())
     }
-}
-
-/// Writes images into files of these names: all of them, or none.
-///
-/// # Errors
-/// [`Error::Output`], or the ELF file cannot be read any more.
-pub fn write_all(files: &[(PathBuf, BuiltFile)]) -> Result<(), Error> {
-    let mut parts = Vec::with_capacity(files.len());
-    for (path, file) in files {
-        let output = |source| Error::Output {
-            path: path.clone(),
-            source,
-        };
-        let mut part = PartFile::open(path)?;
-        // What a read has left is of no use here, nor is an unfinished image later.
-        part.truncate(0).map_err(output)?;
-        part.file.seek(SeekFrom::Start(0)).map_err(output)?;
-        let mut out = BufWriter::with_capacity(1 << 16, &part.file);
-        file.write_to(&mut out)
-            .and_then(|()| Ok(out.flush()?))
-            .map_err(|error| match error {
-                WriteError::Read(error) => FirmwareError::Read(error).into(),
-                WriteError::Write(error) => output(error),
-            })?;
-        drop(out);
-        parts.push(part);
-    }
-    for ((path, file), mut part) in files.iter().zip(parts) {
-        part.length = file.len();
-        part.finish().map_err(|source| Error::Output {
-            path: path.clone(),
-            source,
-        })?;
-    }
-    Ok(())
 }
 
 /// Standard output as the place for what is read. It is kept until everything was read, since

@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use guru_chip::{Chip, ESP32S3};
 use guru_testkit::code;
 use guru_testkit::elf::{ElfWriter, Section, XTENSA};
+use sha2::{Digest as _, Sha256};
 
-use super::process::{Usage, run, usage};
+use super::process::{Usage, own, run, usage};
 use super::report::mb;
 use super::{Aim, MB, Setup};
 use crate::Result;
@@ -34,6 +37,8 @@ struct Task {
     made: Option<&'static str>,
     /// Files of which the largest one counts beside the memory.
     files: &'static [&'static str],
+    /// Files of which a SHA-256 has to be made.
+    hashed: &'static [&'static str],
     with: With,
 }
 
@@ -45,19 +50,37 @@ enum With {
     Nothing,
 }
 
-const TASKS: [Task; 7] = [
+const TASKS: [Task; 9] = [
     Task {
-        name: "elf2image",
-        line: "elf2image -o FILE app.elf",
-        made: Some("app.bin"),
-        files: &["app.elf", "app.bin"],
+        name: "elf2image, 1 MB",
+        line: "elf2image -o FILE app1.elf",
+        made: Some("app1.bin"),
+        files: &["app1.elf", "app1.bin"],
+        hashed: &["app1.elf", "app1.bin"],
         with: With::Reference,
     },
     Task {
-        name: "image-info",
+        name: "image-info, 1 MB",
+        line: "image-info app1.bin",
+        made: None,
+        files: &["app1.bin"],
+        hashed: &["app1.bin"],
+        with: With::Reference,
+    },
+    Task {
+        name: "elf2image, 10 MB",
+        line: "elf2image -o FILE app.elf",
+        made: Some("app.bin"),
+        files: &["app.elf", "app.bin"],
+        hashed: &["app.elf", "app.bin"],
+        with: With::Reference,
+    },
+    Task {
+        name: "image-info, 10 MB",
         line: "image-info app.bin",
         made: None,
         files: &["app.bin"],
+        hashed: &["app.bin"],
         with: With::Reference,
     },
     Task {
@@ -65,6 +88,7 @@ const TASKS: [Task; 7] = [
         line: "merge-bin -f raw -o FILE PARTS",
         made: Some("merged.bin"),
         files: &["merged.bin"],
+        hashed: &[],
         with: With::Reference,
     },
     Task {
@@ -72,6 +96,7 @@ const TASKS: [Task; 7] = [
         line: "merge-bin -f hex -o FILE PARTS",
         made: Some("merged.hex"),
         files: &["merged.hex"],
+        hashed: &[],
         with: With::Reference,
     },
     Task {
@@ -79,6 +104,7 @@ const TASKS: [Task; 7] = [
         line: "merge-bin -f uf2 -o FILE PARTS",
         made: Some("merged.uf2"),
         files: &["merged.uf2"],
+        hashed: &[],
         with: With::Reference,
     },
     Task {
@@ -86,6 +112,7 @@ const TASKS: [Task; 7] = [
         line: "split-bin -o pieces merged.bin",
         made: None,
         files: &["merged.bin"],
+        hashed: &["app.bin", "app.bin"],
         with: With::Nothing,
     },
     Task {
@@ -93,6 +120,7 @@ const TASKS: [Task; 7] = [
         line: "partitions merged.bin",
         made: None,
         files: &["merged.bin"],
+        hashed: &[],
         with: With::Nothing,
     },
 ];
@@ -104,6 +132,8 @@ pub struct Row {
     file: u64,
     ours: Usage,
     reference: Option<Usage>,
+    /// CPU time of ours for SHA-256 alone.
+    sha256: Option<Duration>,
 }
 
 impl Row {
@@ -122,13 +152,31 @@ impl Row {
 /// Measures all of them.
 pub fn measure(setup: &Setup) -> Result<Vec<Row>> {
     prepare(setup)?;
-    TASKS.iter().map(|task| task.measure(setup)).collect()
+    let sha256 = sha256_of_a_megabyte();
+    TASKS
+        .iter()
+        .map(|task| task.measure(setup, sha256))
+        .collect()
+}
+
+/// What the digest costs that both have to make, which is most of what ours does where the processor has
+/// no instructions for it.
+fn sha256_of_a_megabyte() -> Option<Duration> {
+    const TIMES: u32 = 100;
+    let bytes = code(MB, 8);
+    let spent = own(|| {
+        for _ in 0..TIMES {
+            black_box(Sha256::digest(black_box(&bytes)));
+        }
+    });
+    Some(spent? / TIMES)
 }
 
 /// The programs, and what is merged beside the large one.
 fn prepare(setup: &Setup) -> Result<()> {
     let folder = &setup.folder;
-    fs::write(folder.join("app.elf"), app().bytes())?;
+    fs::write(folder.join("app.elf"), app(10).bytes())?;
+    fs::write(folder.join("app1.elf"), app(1).bytes())?;
     fs::write(folder.join("boot.elf"), bootloader().bytes())?;
     fs::write(folder.join("table.csv"), TABLE)?;
     let chip = ["--chip", CHIP.id];
@@ -141,8 +189,10 @@ fn prepare(setup: &Setup) -> Result<()> {
     Ok(())
 }
 
-/// 10 MB in mapped flash and RAM, with a descriptor, so that a digest of the ELF file goes in.
-fn app() -> ElfWriter {
+/// So many MB in mapped flash, of ten parts three for data, and some more in RAM; with a descriptor, so
+/// that a digest of the ELF file goes in.
+fn app(megabytes: usize) -> ElfWriter {
+    let part = megabytes * MB / 10 / 4 * 4;
     let mut descriptor = vec![0; 256];
     descriptor[..4].copy_from_slice(&0xABCD_5432_u32.to_le_bytes());
     let data = CHIP.drom.start + 0x20;
@@ -154,8 +204,8 @@ fn app() -> ElfWriter {
             Section::new(".iram0.text", 0x4037_8000, code(100_000, 3)),
             Section::new(".dram0.data", 0x3FC9_8000, code(50_000, 4)),
             Section::new(".flash.appdesc", data, descriptor),
-            Section::new(".flash.rodata", data + 256, code(3 * MB, 5)),
-            Section::new(".flash.text", text, code(7 * MB, 6)),
+            Section::new(".flash.rodata", data + 256, code(3 * part, 5)),
+            Section::new(".flash.text", text, code(7 * part, 6)),
         ],
     }
 }
@@ -169,7 +219,7 @@ fn bootloader() -> ElfWriter {
 }
 
 impl Task {
-    fn measure(&self, setup: &Setup) -> Result<Row> {
+    fn measure(&self, setup: &Setup, sha256: Option<Duration>) -> Result<Row> {
         let folder = &setup.folder;
         let ours = usage(
             || self.command(Command::new(&setup.guru), "ours", folder),
@@ -177,8 +227,7 @@ impl Task {
         )?;
         let reference = match self.with {
             With::Reference => {
-                let empty: [&str; 0] = [];
-                let program = || setup.reference(empty);
+                let program = || setup.reference([""; 0]);
                 Some(usage(|| self.command(program(), "theirs", folder), folder)?)
             }
             With::Nothing => None,
@@ -189,16 +238,17 @@ impl Task {
             }
             fs::rename(folder.join("ours"), folder.join(name))?;
         }
-        let sizes = self
-            .files
-            .iter()
-            .map(|file| fs::metadata(folder.join(file)));
-        let sizes: Vec<_> = sizes.map(|file| Ok(file?.len())).collect::<Result<_>>()?;
+        let sizes = |files: &[&str]| -> Result<Vec<u64>> {
+            let sizes = files.iter().map(|file| fs::metadata(folder.join(file)));
+            sizes.map(|file| Ok(file?.len())).collect()
+        };
+        let hashed: u64 = sizes(self.hashed)?.iter().sum();
         Ok(Row {
             name: self.name,
-            file: sizes.into_iter().max().unwrap_or(0),
+            file: sizes(self.files)?.into_iter().max().unwrap_or(0),
             ours,
             reference,
+            sha256: sha256.map(|one| one.mul_f64(hashed as f64 / MB as f64)),
         })
     }
 
@@ -218,16 +268,24 @@ pub fn aims(rows: &[Row]) -> Vec<Aim> {
         let row = rows.iter().find(|row| row.name == name);
         let times = row.and_then(Row::times);
         (
-            format!("`{name}` of 10 MB: {aim:.0} times less CPU time"),
-            times.map_or_else(|| "unknown".to_owned(), |times| format!("{times:.0} times")),
+            format!("{name}: {aim:.0} times less CPU time"),
+            match (times, row) {
+                (Some(times), Some(row)) => format!(
+                    "{times:.1} times; SHA-256 is {} of {} of ours",
+                    ms(row.sha256),
+                    ms(row.ours.cpu)
+                ),
+                _ => "unknown".to_owned(),
+            },
             times.is_some_and(|times| times >= aim),
         )
     };
     let beyond: Option<Vec<_>> = rows.iter().map(Row::beyond).collect();
     let beyond = beyond.and_then(|beyond| beyond.into_iter().max());
     vec![
-        faster("elf2image", ELF2IMAGE),
-        faster("image-info", IMAGE_INFO),
+        faster("elf2image, 10 MB", ELF2IMAGE),
+        faster("image-info, 1 MB", IMAGE_INFO),
+        faster("image-info, 10 MB", IMAGE_INFO),
         (
             "images: memory under the file's size plus 10 MB".to_owned(),
             format!("at most {} beyond it", mb(beyond)),
@@ -240,33 +298,46 @@ pub fn aims(rows: &[Row]) -> Vec<Aim> {
 pub fn section(rows: &[Row]) -> String {
     let mut text = format!(
         "\n## Images and tables\n\n\
-         Of a program of 10 MB for the {}, made up: its ELF file, the image of that, and this merged with a\n\
+         Of made-up programs for the {}: ELF files, the images of these, and the one of 10 MB merged with a\n\
          bootloader and a partition table. CPU time, user and system, the mean of many runs, which depends on\n\
-         this machine; most memory that was resident. Where both make a file, it is the same to the byte.\n\n\
-         | command | largest file | CPU time | esptool | times | memory | esptool |\n\
-         |---|--:|--:|--:|--:|--:|--:|\n",
-        CHIP.name
+         this machine, and what of ours SHA-256 alone takes here ({}); most memory that was\n\
+         resident. Where both make a file, it is the same to the byte.\n\n\
+         | command | largest file | CPU time | of it SHA-256 | esptool | times | memory | esptool |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n",
+        CHIP.name,
+        match has_sha_instructions() {
+            true => "by the processor's instructions for it",
+            false => "a processor without instructions for it",
+        }
     );
     for row in rows {
-        let cpu = |usage: Option<&Usage>| {
-            let cpu = usage.and_then(|usage| usage.cpu);
-            cpu.map_or_else(String::new, |cpu| {
-                format!("{:.1} ms", cpu.as_secs_f64() * 1000.0)
-            })
-        };
         let theirs = row.reference.as_ref();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             row.name,
             mb(Some(row.file)),
-            cpu(Some(&row.ours)),
-            cpu(theirs),
+            ms(row.ours.cpu),
+            ms(row.sha256.filter(|time| !time.is_zero())),
+            ms(theirs.and_then(|usage| usage.cpu)),
             row.times()
-                .map_or_else(String::new, |times| format!("{times:.0}")),
+                .map_or_else(String::new, |times| format!("{times:.1}")),
             mb(row.ours.memory),
             theirs.map_or_else(String::new, |usage| mb(usage.memory)),
         );
     }
     text
+}
+
+fn ms(time: Option<Duration>) -> String {
+    time.map_or_else(String::new, |time| {
+        format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+    })
+}
+
+/// Whether the processor computes SHA-256 itself, as far as the system says so (Linux).
+fn has_sha_instructions() -> bool {
+    let told = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    told.split_whitespace()
+        .any(|word| matches!(word, "sha_ni" | "sha2"))
 }

@@ -91,10 +91,10 @@ pub struct Usage {
 pub fn usage(command: impl Fn() -> Command, folder: &Path) -> Result<Usage> {
     const ENOUGH: Duration = Duration::from_secs(1);
     const RUNS: RangeInclusive<u32> = 3..=100;
-    let begin = spent_by_children();
+    let begin = spent(By::Children);
     let mut memory = None;
     let mut runs = 0;
-    let spent = || Some(spent_by_children()?.saturating_sub(begin?));
+    let spent = || Some(spent(By::Children)?.saturating_sub(begin?));
     while runs < *RUNS.start() || runs < *RUNS.end() && spent().is_none_or(|spent| spent < ENOUGH) {
         memory = memory.max(run(command(), folder)?.memory);
         runs += 1;
@@ -105,14 +105,29 @@ pub fn usage(command: impl Fn() -> Command, folder: &Path) -> Result<Usage> {
     })
 }
 
-/// CPU time of all children that have ended, in whole ticks (Linux).
-fn spent_by_children() -> Option<Duration> {
+/// CPU time that work in this process takes.
+pub fn own(work: impl FnOnce()) -> Option<Duration> {
+    let begin = spent(By::Itself)?;
+    work();
+    Some(spent(By::Itself)?.saturating_sub(begin))
+}
+
+/// Whose CPU time is asked for, by where `/proc` has it: utime and stime, fields 14 and 15, or
+/// cutime and cstime of children that have ended, fields 16 and 17.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Itself = 11,
+    Children = 13,
+}
+
+/// CPU time so far, in whole ticks (Linux).
+fn spent(by: By) -> Option<Duration> {
     /// The unit of `/proc` on every Linux, USER_HZ.
     const TICK: Duration = Duration::from_millis(10);
     let status = fs::read_to_string("/proc/self/stat").ok()?;
-    // Behind the program's name, which may hold anything: cutime and cstime, fields 16 and 17.
+    // Behind the program's name, which may hold anything, field 3 is next.
     let (_, fields) = status.rsplit_once(") ")?;
-    let ticks = fields.split(' ').skip(13).take(2);
+    let ticks = fields.split(' ').skip(by as usize).take(2);
     let ticks: u32 = ticks
         .map(|ticks| ticks.parse::<u32>().ok())
         .sum::<Option<_>>()?;

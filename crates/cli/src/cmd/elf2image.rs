@@ -12,7 +12,7 @@ use crate::args;
 use crate::compat;
 use crate::context::{Context, Mode};
 use crate::error::Error;
-use crate::part_file;
+use crate::new_file::write_images;
 use crate::ui::{ImageFile, Message, Report};
 
 /// Make a firmware image of an ELF file
@@ -133,7 +133,7 @@ impl Elf2image {
             .into_iter()
             .map(|file| (self.path(&file, options.version), file))
             .collect();
-        part_file::write_all(&files)?;
+        write_images(&files)?;
         let files = files.into_iter().map(|(path, built)| ImageFile {
             path,
             offset: built.offset,

@@ -1,15 +1,16 @@
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use guru_image::{Extent, Form, extent};
-use guru_loader::{Error as LoaderError, FlashSink};
+use guru_loader::Error as LoaderError;
 use guru_store::{Kind, Md5Row, Parsed, Partition, Rules, SecureBoot, TableError};
 
 use super::flash::FlashArgs;
 use crate::args;
 use crate::context::Context;
 use crate::error::Error;
-use crate::part_file::PartFile;
+use crate::new_file::NewFile;
 use crate::partitions::{Source, TableForm, TableOffset, read, read_table};
 use crate::session;
 use crate::ui::{self, Holds, Message, PartitionsReport, Report};
@@ -222,10 +223,9 @@ impl Partitions {
             ui::data(&bytes).map_err(failed)?;
             return Ok(None);
         }
-        let mut file = PartFile::open(path)?;
-        file.truncate(0).map_err(failed)?;
-        file.append(&bytes).map_err(failed)?;
-        file.finish().map_err(failed)?;
+        let mut file = NewFile::create(path)?;
+        file.write_all(&bytes).map_err(failed)?;
+        file.finish()?;
         Ok(Some(path.clone()))
     }
 }
