@@ -36,6 +36,7 @@ use crate::case::cases;
 use crate::clients::Reference;
 use crate::javascript::EsptoolJs;
 use crate::simulator::Way;
+use crate::with_stubs::WithRoms;
 
 /// Two chips that differ in most things, for what need not be tried with all.
 const TWO: [&str; 2] = ["esp32", "esp32c3"];
@@ -148,6 +149,8 @@ fn main() -> ExitCode {
     let stubs = stubs::trials().chain(with_stubs::trials());
     trials.extend(stubs.map(|(name, test)| needs(&reference, name, test)));
     trials.extend(rfc2217::trials().map(|(name, test)| needs(&reference, name, test)));
+    let roms = Arc::new(WithRoms::find(&reference));
+    trials.extend(with_stubs::rom_trials().map(|(name, test)| needs(&roms, name, test)));
     let browser = Arc::new(EsptoolJs::find());
     trials.extend(javascript::trials().map(|(name, test)| needs(&browser, name, test)));
     libtest_mimic::run(&arguments, trials).exit_code()

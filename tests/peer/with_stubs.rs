@@ -1,8 +1,8 @@
 //! Guru with Espressif's flasher stubs, of both versions, from where the reference has them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{env, fs};
 
 use guru_image::Contents;
 use guru_link::{Cancel, block_on};
@@ -38,10 +38,52 @@ const BOARDS: [(&str, &str, &[u8]); 7] = [
     ("esp32", "", &[1, 2]),
     ("esp32s3", "", &[1, 2]),
     ("esp32c3", "", &[1, 2]),
-    ("esp32c3", "&usb=jtag", &[2]),
+    ("esp32c3", "&usb=jtag", &[1, 2]),
     ("esp32p4", "&rev=1.0", &[1, 2]),
     ("esp32p4", "", &[2]),
 ];
+
+/// Chips whose ROM's own code is called, by the second stubs, in place of what stands in for it: a RISC-V
+/// and both kinds of windowed Xtensa core.
+const ROMS: [(&str, &str); 3] = [
+    ("esp32c3", "esp32c3_rev101_rom.elf"),
+    ("esp32", "esp32_rev300_rom.elf"),
+    ("esp32s3", "esp32s3_rev0_rom.elf"),
+];
+
+/// The reference, and a folder of Espressif's ELF files of the ROMs.
+#[derive(Debug)]
+pub struct WithRoms {
+    reference: Reference,
+    folder: PathBuf,
+}
+
+impl WithRoms {
+    /// Looks in `rom/` of what `GURU_TESTDATA` names.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn find(reference: &Result<Reference, String>) -> Result<Self, String> {
+        let folder = env::var_os("GURU_TESTDATA").map(|folder| PathBuf::from(folder).join("rom"));
+        let folder = folder.filter(|folder| folder.is_dir());
+        Ok(Self {
+            reference: reference.clone()?,
+            folder: folder.ok_or("GURU_TESTDATA has no folder of ROMs")?,
+        })
+    }
+}
+
+/// The same with the ROMs' own code.
+pub fn rom_trials() -> impl Iterator<Item = (String, Test<WithRoms>)> {
+    ROMS.into_iter().map(|(chip, rom)| {
+        let name = format!("ours works with the reference's stub and the ROM of {chip}");
+        let test = move |peers: &WithRoms| {
+            let board = format!("&rom={}", peers.folder.join(rom).display());
+            works(chip, &board, 2, &peers.reference)
+        };
+        (name, Box::new(test) as Test<WithRoms>)
+    })
+}
 
 /// Each of them, and the options by which they are found.
 pub fn trials() -> impl Iterator<Item = (String, Test<Reference>)> {

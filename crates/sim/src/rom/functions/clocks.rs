@@ -9,9 +9,14 @@ use crate::cpu::Fault;
 pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("ets_delay_us", delay),
     ("ets_update_cpu_frequency", told),
-    ("ets_get_xtal_freq", crystal),
-    ("ets_get_apb_freq", apb),
     ("ets_clk_get_cpu_freq", crystal),
+];
+
+/// What the ROM's code does by what its start has left: frequencies in registers of the RTC, a table in
+/// RAM (`rom_phyFuns`).
+pub(super) const BY_START: &[(&str, StandIn)] = &[
+    ("ets_get_apb_freq", apb),
+    ("ets_get_xtal_freq", crystal),
     ("rom_i2c_writeReg", told),
     ("rom_i2c_writeReg_Mask", told),
 ];

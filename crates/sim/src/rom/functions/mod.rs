@@ -75,7 +75,8 @@ enum At {
 
 impl Functions {
     /// The functions of a chip's ROM; `None` where their addresses are not known. Beside an `image` of
-    /// the ROM only those are done here that have to do with the vectors, and with ways out.
+    /// the ROM only those are done here that have to do with the vectors, with ways out, and with tables
+    /// that the ROM's start would have filled.
     pub fn new(chip: &'static Chip, revision: Revision, image: bool) -> Option<Self> {
         let code = chip.rom_code(revision)?;
         let mut table = HashMap::new();
@@ -183,6 +184,7 @@ impl Functions {
 type Theme = &'static [(&'static str, StandIn)];
 
 const ALL: &[Theme] = &[
+    clocks::BY_START,
     clocks::FUNCTIONS,
     digests::FUNCTIONS,
     flash::FUNCTIONS,
@@ -194,7 +196,13 @@ const ALL: &[Theme] = &[
     uart::FUNCTIONS,
     usb::FUNCTIONS,
 ];
-const BESIDE_IMAGE: &[Theme] = &[interrupts::FUNCTIONS, resets::FUNCTIONS];
+/// Its code for these relies on what the ROM's start, of which nothing is executed, has set up.
+const BESIDE_IMAGE: &[Theme] = &[
+    clocks::BY_START,
+    interrupts::FUNCTIONS,
+    opiflash::FUNCTIONS,
+    resets::FUNCTIONS,
+];
 
 fn stand_in(themes: &[Theme], name: &str) -> Option<StandIn> {
     let mut all = themes.iter().copied().flatten();

@@ -7,7 +7,7 @@ use crate::cpu::Fault;
 use crate::options::UsbMode;
 
 /// Where the number of the connection stands in the loader's device.
-const CONNECTION: u32 = 24;
+pub(super) const CONNECTION: u32 = 24;
 /// What the page size and the mask of the status register are unless told otherwise.
 const PAGE: u32 = 256;
 const STATUS_MASK: u32 = 0xFFFF;
