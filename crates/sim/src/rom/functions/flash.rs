@@ -15,6 +15,11 @@ pub(super) const FUNCTIONS: &[(&str, StandIn)] = &[
     ("gpio_pad_select_gpio", pins),
     ("esp_rom_spiflash_config_param", configure),
     ("esp_rom_spi_flash_update_id", update_id),
+];
+
+/// The driver itself. Where the ROM has two of it (`rom_spiflash_legacy_data`), its code for these goes
+/// through tables in RAM that its start fills (`rom_spiflash_legacy_funcs`), and that no ELF file has.
+pub(super) const DRIVER: &[(&str, StandIn)] = &[
     ("SPI_write_enable", enable_write),
     ("esp_rom_spiflash_read_statushigh", read_status_high),
     ("SPI_read_status_high", read_status_high_alone),

@@ -80,8 +80,12 @@ impl Functions {
     pub fn new(chip: &'static Chip, revision: Revision, image: bool) -> Option<Self> {
         let code = chip.rom_code(revision)?;
         let mut table = HashMap::new();
+        let themes = match (image, code.data.flash_chip_pointer) {
+            (false, _) => ALL,
+            (true, None) => BESIDE_IMAGE,
+            (true, Some(_)) => BESIDE_IMAGE_OF_TWO_DRIVERS,
+        };
         for (name, addresses) in code.functions {
-            let themes = if image { BESIDE_IMAGE } else { ALL };
             if let Some(function) = stand_in(themes, name) {
                 table.extend(addresses.iter().map(|address| (*address, function)));
             }
@@ -187,6 +191,7 @@ const ALL: &[Theme] = &[
     clocks::BY_START,
     clocks::FUNCTIONS,
     digests::FUNCTIONS,
+    flash::DRIVER,
     flash::FUNCTIONS,
     identity::FUNCTIONS,
     interrupts::FUNCTIONS,
@@ -197,8 +202,11 @@ const ALL: &[Theme] = &[
     usb::FUNCTIONS,
 ];
 /// Its code for these relies on what the ROM's start, of which nothing is executed, has set up.
-const BESIDE_IMAGE: &[Theme] = &[
+const BESIDE_IMAGE: &[Theme] = &[clocks::BY_START, interrupts::FUNCTIONS, resets::FUNCTIONS];
+/// See [`flash::DRIVER`].
+const BESIDE_IMAGE_OF_TWO_DRIVERS: &[Theme] = &[
     clocks::BY_START,
+    flash::DRIVER,
     interrupts::FUNCTIONS,
     opiflash::FUNCTIONS,
     resets::FUNCTIONS,
