@@ -7,6 +7,7 @@ mod case;
 mod clients;
 mod commands;
 mod elf2image;
+mod flash;
 mod fork;
 mod identity;
 mod images;
@@ -107,6 +108,10 @@ fn main() -> ExitCode {
     trials.push(Trial::test(
         "every chip has been told to be something",
         identity::all_chips_are_told,
+    ));
+    trials.push(Trial::ignorable_test(
+        "real programs are flashed and started",
+        flash::real,
     ));
     let mut names = Vec::new();
     for (group, cases, test) in [

@@ -13,6 +13,9 @@ use std::path::Path;
 fn commands_say_what_the_transcripts_say() {
     trycmd::TestCases::new()
         .env("HOME", "/nonexistent")
+        .env("CARGO_HOME", "/nonexistent/.cargo")
+        .env("ARDUINO_DIRECTORIES_DATA", "/nonexistent/.arduino15")
+        .env("PLATFORMIO_CORE_DIR", "/nonexistent/.platformio")
         .env("NO_COLOR", "1")
         .case("tests/cmd/*.md")
         .run();

@@ -150,9 +150,9 @@ pub(crate) fn made(
     for file in build(elf, chip, options, &mut |_| {})? {
         let mut bytes = Vec::new();
         file.write_to(&mut bytes)
-            .map_err(|source| ProjectError::Write {
+            .map_err(|error| ProjectError::Write {
                 file: elf.name().to_owned(),
-                source,
+                error,
             })?;
         files.push((file.offset, Contents::from_bytes(elf.name(), bytes)?));
     }

@@ -6,6 +6,7 @@ use guru_image::{BuildError, ElfError, ReadError, UnknownParameter, WriteError};
 use guru_store::TableError;
 use thiserror::Error;
 
+use crate::build::Build;
 use crate::installed::Searched;
 use crate::listing::ListError;
 
@@ -13,12 +14,12 @@ use crate::listing::ListError;
 #[derive(Debug, Error)]
 pub enum ProjectError {
     /// A file cannot be read.
-    #[error("cannot read '{}': {source}", path.display())]
+    #[error("cannot read '{}': {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// Contents cannot be read.
     #[error(transparent)]
@@ -41,12 +42,12 @@ pub enum ProjectError {
         reason: String,
     },
     /// A list of files that a build has left is wrong.
-    #[error("'{}': {source}", path.display())]
+    #[error("'{}': {error}", path.display())]
     List {
         /// The list.
         path: PathBuf,
         /// What is wrong.
-        source: ListError,
+        error: ListError,
     },
     /// A build for a chip of which nothing is known.
     #[error("'{}' is for '{name}', which no known chip is called", path.display())]
@@ -88,14 +89,16 @@ pub enum ProjectError {
         found: FoundIn,
     },
     /// The build is for another chip.
-    #[error("{found} is for the {built}, and this chip is an {chip}")]
+    #[error(
+        "{found} is for the {built}, and this chip is an {chip}; name another port, or build for it"
+    )]
     OtherChip {
         /// What says so.
         found: FoundIn,
         /// The chip it was built for.
         built: &'static str,
         /// The chip that is there.
-        chip: &'static str,
+        chip: String,
     },
     /// A program that is not meant for flash.
     #[error(
@@ -187,12 +190,12 @@ pub enum ProjectError {
         offset: u32,
     },
     /// The partition table is wrong.
-    #[error("the partition table '{file}': {source}")]
+    #[error("the partition table '{file}': {error}")]
     Table {
         /// The file.
         file: String,
         /// What is wrong.
-        source: TableError,
+        error: TableError,
     },
     /// The table ends beyond the flash that the bootloader knows of.
     #[error(
@@ -249,18 +252,26 @@ pub enum ProjectError {
         file: String,
     },
     /// An image could not be made for want of something else.
-    #[error("the image of '{file}' cannot be made: {source}")]
+    #[error("the image of '{file}' cannot be made: {error}")]
     Write {
         /// The ELF file.
         file: String,
         /// Why.
-        source: WriteError,
+        error: WriteError,
     },
 }
 
 /// Who says something about a build.
 #[derive(Debug, Clone)]
 pub struct FoundIn(pub String);
+
+impl FoundIn {
+    /// A build folder, by the file that says most of it.
+    #[must_use]
+    pub fn build(build: &Build) -> Self {
+        Self(format!("{} of {}", build.said_by, build.system))
+    }
+}
 
 impl fmt::Display for FoundIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

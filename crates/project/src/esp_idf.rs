@@ -15,9 +15,9 @@ const LISTS: [&str; 2] = ["flash_args", "flash_project_args"];
 /// The build in `folder`, if its application is the one that is wanted.
 pub(crate) fn at(folder: &Path, wanted: Wanted<'_>) -> Result<Option<Build>, ProjectError> {
     if let Some(text) = read_text(&folder.join(JSON))? {
-        let list = FlasherArgs::parse(&text).map_err(|source| ProjectError::List {
+        let list = FlasherArgs::parse(&text).map_err(|error| ProjectError::List {
             path: folder.join(JSON),
-            source,
+            error,
         })?;
         let chip = match &list.chip {
             Some(name) => match guru_chip::by_id(name) {
@@ -36,9 +36,9 @@ pub(crate) fn at(folder: &Path, wanted: Wanted<'_>) -> Result<Option<Build>, Pro
     }
     for name in LISTS {
         if let Some(text) = read_text(&folder.join(name))? {
-            let list = FlashArgs::parse(&text).map_err(|source| ProjectError::List {
+            let list = FlashArgs::parse(&text).map_err(|error| ProjectError::List {
                 path: folder.join(name),
-                source,
+                error,
             })?;
             let mut build = from_list(folder, name, list.settings, list.files);
             // No name says which one is the application: the ELF file's does.

@@ -113,9 +113,9 @@ fn folders_of(program: &Path) -> Vec<PathBuf> {
 
 /// A file's text; `None`: there is no such file.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, ProjectError> {
-    let failed = |source| ProjectError::Read {
+    let failed = |error| ProjectError::Read {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = match fs::File::open(path) {
         Ok(file) => file,

@@ -268,9 +268,9 @@ impl Planner<'_> {
             && built.id != chip.id
         {
             return Err(ProjectError::OtherChip {
-                found: said_by(build),
+                found: FoundIn::build(build),
                 built: built.name,
-                chip: chip.name,
+                chip: chip.name.to_owned(),
             });
         }
         Ok(())
@@ -360,7 +360,7 @@ impl Planner<'_> {
                     let address = file.address.unwrap_or(start);
                     if address != start {
                         return Err(ProjectError::BootloaderPlace {
-                            found: said_by(build),
+                            found: FoundIn::build(build),
                             address,
                             chip: self.board.chip.name,
                             right: start,
@@ -513,9 +513,9 @@ impl Planner<'_> {
             flash_size: self.board.flash,
             ..Rules::default()
         };
-        let wrong = |file: &str, source| ProjectError::Table {
+        let wrong = |file: &str, error| ProjectError::Table {
             file: file.to_owned(),
-            source,
+            error,
         };
         let part = |name: &str, bytes: Vec<u8>, from: &str| {
             Ok::<_, ProjectError>(Part {
@@ -531,9 +531,9 @@ impl Planner<'_> {
         if let Some(named) = &self.request.table {
             let table = named.clone();
             let checked = table.table.check(&rules);
-            checked.map_err(|source| wrong(&table.name, source))?;
+            checked.map_err(|error| wrong(&table.name, error))?;
             let bytes = table.table.to_binary();
-            let bytes = bytes.map_err(|source| wrong(&table.name, source))?;
+            let bytes = bytes.map_err(|error| wrong(&table.name, error))?;
             let part = match table.write {
                 true => Some(Part {
                     file: Some(PathBuf::from(&table.name)),
@@ -550,10 +550,8 @@ impl Planner<'_> {
             let name = name_of(&part);
             let mut bytes = vec![0; part.contents.len().min(MAX_LEN as u32) as usize];
             part.contents.read_at(0, &mut bytes)?;
-            let parsed = Parsed::from_binary(&bytes).map_err(|source| wrong(&name, source))?;
-            parsed
-                .check(&rules)
-                .map_err(|source| wrong(&name, source))?;
+            let parsed = Parsed::from_binary(&bytes).map_err(|error| wrong(&name, error))?;
+            parsed.check(&rules).map_err(|error| wrong(&name, error))?;
             let table = Table {
                 name,
                 table: parsed.table,
@@ -585,12 +583,12 @@ impl Planner<'_> {
              factory,app,factory,0x10000,{app:#x}\n"
         );
         let parsed = Parsed::from_csv(&csv, &rules, &|_| None);
-        let parsed = parsed.map_err(|source| wrong(NAME, source))?;
-        parsed.check(&rules).map_err(|source| wrong(NAME, source))?;
+        let parsed = parsed.map_err(|error| wrong(NAME, error))?;
+        parsed.check(&rules).map_err(|error| wrong(NAME, error))?;
         let bytes = parsed.table.to_binary();
         let part = part(
             NAME,
-            bytes.map_err(|source| wrong(NAME, source))?,
+            bytes.map_err(|error| wrong(NAME, error))?,
             "the default",
         )?;
         let table = Table {
@@ -721,7 +719,7 @@ impl Planner<'_> {
     /// A file of the build folder.
     fn part(&self, role: Role, file: &BuildFile, address: u32) -> Result<Part, ProjectError> {
         if !file.path.is_file() {
-            let found = self.request.build.map(said_by);
+            let found = self.request.build.map(FoundIn::build);
             return Err(ProjectError::Missing {
                 path: file.path.clone(),
                 found: found.unwrap_or_else(|| FoundIn("an option".to_owned())),
@@ -732,7 +730,7 @@ impl Planner<'_> {
     }
 
     fn part_of(&self, role: Role, file: &BuildFile, address: u32, contents: Contents) -> Part {
-        let from = self.request.build.map(said_by);
+        let from = self.request.build.map(FoundIn::build);
         Part {
             role,
             name: match role {
@@ -746,10 +744,6 @@ impl Planner<'_> {
             encrypt: self.board.encrypts && file.encrypt,
         }
     }
-}
-
-fn said_by(build: &Build) -> FoundIn {
-    FoundIn(format!("{} of {}", build.said_by, build.system))
 }
 
 /// A part's file, or its name.

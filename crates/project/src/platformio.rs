@@ -53,9 +53,9 @@ pub(crate) fn at(folder: &Path, program: &Path) -> Result<Option<Build>, Project
         others: Vec::new(),
     };
     if let Some(text) = read_text(&folder.join(IDE_DATA))? {
-        let data = IdeData::parse(&text).map_err(|source| ProjectError::List {
+        let data = IdeData::parse(&text).map_err(|error| ProjectError::List {
             path: folder.join(IDE_DATA),
-            source,
+            error,
         })?;
         data.apply(&mut build);
     }

@@ -145,9 +145,7 @@ fn mcuboot(folder: &Path) -> Result<Option<BuildFile>, ProjectError> {
 fn runner(folder: &Path) -> Result<Option<RunnerArgs>, ProjectError> {
     let path: PathBuf = folder.join(RUNNERS);
     match read_text(&path)? {
-        Some(text) => {
-            RunnerArgs::parse(&text).map_err(|source| ProjectError::List { path, source })
-        }
+        Some(text) => RunnerArgs::parse(&text).map_err(|error| ProjectError::List { path, error }),
         None => Ok(None),
     }
 }

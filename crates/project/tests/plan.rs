@@ -221,7 +221,8 @@ fn the_chip_revision_and_flash_must_be_those_of_the_build() {
     let mut ask = Ask::new(&elf, chip("esp32c6"));
     assert_eq!(
         ask.error(),
-        "flasher_args.json of ESP-IDF is for the ESP32-C3, and this chip is an ESP32-C6"
+        "flasher_args.json of ESP-IDF is for the ESP32-C3, and this chip is an ESP32-C6; name another \
+         port, or build for it"
     );
     ask.board = Board::unseen(c3, Some(2 << 20));
     assert!(

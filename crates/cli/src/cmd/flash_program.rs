@@ -2,15 +2,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use guru_chip::Chip;
-use guru_image::Contents;
+use guru_image::{Contents, FlashMode};
 use guru_link::block_on;
 use guru_loader::{
     After, Error as LoaderError, FilePart, FlashOptions, FlashSizeOption, Observer, SecureBoot,
     Skip, WriteJob, WriteRequest,
 };
 use guru_project::{
-    Board, BootloaderChoice, Build, Part, Plan, Program, ProjectError, Request, Role, Roots,
-    Settings, Table, plan,
+    Board, BootloaderChoice, Build, FoundIn, Part, Plan, Program, ProjectError, Request, Role,
+    Roots, Settings, Table, plan,
 };
 use guru_store::{Kind, OtaData, OtaState, Rules, SECTOR, SelectEntry, Target, Update, Why};
 
@@ -138,11 +138,24 @@ impl FlashProgram {
             // Of several ports the one with this chip is taken.
             context.globals.chip = ChipArg::Named(chip);
         }
+        // What expects the chip may not be an option.
+        let expected = context.globals.chip.named().filter(|_| wanted.is_none());
+        let other = |error| match (error, expected) {
+            (Error::Session(LoaderError::WrongChip { found, .. }), Some(expected)) => {
+                Error::Project(ProjectError::OtherChip {
+                    found: job.said_by(),
+                    built: expected.name,
+                    chip: found,
+                })
+            }
+            (error, _) => error,
+        };
         let work = |device: &mut Device, observer: &mut dyn Observer| job.run(device, observer);
         match which {
             Which::One => session::with_application(context, &self.monitor, work),
             _ => many::with_devices(context, &self.boards, work),
         }
+        .map_err(other)
     }
 }
 
@@ -215,6 +228,14 @@ impl<'a> Job<'a> {
         of_build.or_else(|| self.program.chip())
     }
 
+    /// Who says it.
+    fn said_by(&self) -> FoundIn {
+        match &self.build {
+            Some(build) => FoundIn::build(build),
+            None => FoundIn(format!("'{}'", self.args.program.display())),
+        }
+    }
+
     /// Bytes of flash, where that is known.
     fn size(&self, chip: &Chip) -> Option<u64> {
         let label = self.settings.size.as_deref()?;
@@ -277,7 +298,12 @@ impl<'a> Job<'a> {
         let request = WriteRequest {
             files: plan.parts.iter().map(file_part).collect(),
             flash,
-            mode: self.settings.mode,
+            mode: self.settings.mode.map(|mode| match (plan.sets_size, mode) {
+                // Bootloaders are started on two lines and go over to four by themselves.
+                (true, FlashMode::Qio) => FlashMode::Dio,
+                (true, FlashMode::Qout) => FlashMode::Dout,
+                _ => mode,
+            }),
             frequency: self.settings.frequency.clone(),
             erase_all: self.args.erase_all,
             force: self.args.force,
