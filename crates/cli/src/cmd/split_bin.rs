@@ -67,7 +67,12 @@ impl SplitBin {
             folder: self.output,
             chip: layout.chip.map(|chip| chip.id),
             offset: layout.base,
-            problems: layout.problems(&pieces),
+            problems: layout
+                .misfits(&contents, &pieces)?
+                .into_iter()
+                .filter(|misfit| misfit.fatal)
+                .map(|misfit| misfit.text)
+                .collect(),
             parts,
         };
         let arguments: String = report.parts.iter().filter_map(argument).collect();

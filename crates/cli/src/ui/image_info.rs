@@ -10,6 +10,7 @@ use serde::ser::Serializer;
 use serde_json::{Value, json};
 
 use super::escape;
+use crate::layout::Misfit;
 
 /// What `image-info` finds in a file.
 #[derive(Debug, Clone)]
@@ -18,8 +19,8 @@ pub struct ImageReport {
     pub file: PathBuf,
     /// What it is made of: one piece, the runs of Intel HEX, or the images in flash contents.
     pub pieces: Vec<ImagePiece>,
-    /// What does not fit together in them.
-    pub problems: Vec<String>,
+    /// What does not fit together in them, or to a partition table.
+    pub problems: Vec<Misfit>,
 }
 
 /// A piece of a file, with the image in it.
@@ -86,8 +87,8 @@ pub(super) fn lines(report: &ImageReport) -> Vec<String> {
     if !report.problems.is_empty() {
         lines.push(String::new());
     }
-    for problem in &report.problems {
-        lines.push(format!("Will not boot: {problem}."));
+    for Misfit { text, fatal } in &report.problems {
+        lines.push(format!("{}: {}.", effect(*fatal), escape(text)));
     }
     lines
 }
@@ -198,7 +199,7 @@ fn image_lines(lines: &mut Vec<String>, image: &ImageInfo) {
         lines.push(String::new());
     }
     for problem in problems {
-        let effect = effect(&problem);
+        let effect = effect(problem.is_fatal());
         lines.push(format!("{effect}: {problem}."));
     }
 }
@@ -210,8 +211,8 @@ fn built(when: &str, idf_version: &str) -> String {
     format!("{when}{comma}ESP-IDF {}", escape(idf_version))
 }
 
-fn effect(problem: &Problem) -> &'static str {
-    match problem.is_fatal() {
+fn effect(fatal: bool) -> &'static str {
+    match fatal {
         true => "Will not boot",
         false => "Doubtful",
     }
