@@ -3,8 +3,9 @@
 //     node esptool_js.mjs PACKAGE URL JOB
 //
 // PACKAGE: the folder of esptool-js. URL: socket://HOST:PORT or rfc2217://HOST:PORT. JOB: JSON,
-// { "reset": bool, "jtag": bool, "writes": [{ "file": PATH, "address": number, "compress": bool }] };
-// jtag: the port is the chip's own USB-Serial/JTAG. Prints what came of it as one line of JSON.
+// { "reset": bool, "jtag": bool, "stub": bool, "writes": [{ "file": PATH, "address": number, "compress": bool }] };
+// jtag: the port is the chip's own USB-Serial/JTAG; stub: with the stub that it brings along, which reads too.
+// Prints what came of it as one line of JSON.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -14,7 +15,10 @@ import { pathToFileURL } from "node:url";
 
 const [folder, url, job] = process.argv.slice(2);
 const { ESPLoader, Transport } = await import(pathToFileURL(join(folder, "lib/index.js")));
-const { reset, jtag, writes } = JSON.parse(job);
+const { reset, jtag, stub, writes } = JSON.parse(job);
+
+/** Milliseconds that an answer may take. */
+const PATIENCE = 60_000;
 
 const IAC = 255, SB = 250, SE = 240, WILL = 251, WONT = 252, DO = 253, DONT = 254;
 const BINARY = 0, GO_AHEAD = 3, COM_PORT = 44;
@@ -117,11 +121,18 @@ function escaped(bytes, telnet) {
   return telnet ? [...bytes].flatMap((byte) => (byte === IAC ? [IAC, IAC] : [byte])) : bytes;
 }
 
+/** What is tried is not how fast this machine is. */
+class PatientLoader extends ESPLoader {
+  async checkCommand(what, op, data, checksum, length, timeout = 0) {
+    return super.checkCommand(what, op, data, checksum, length, Math.max(timeout, PATIENCE));
+  }
+}
+
 /**
  * Without a stub esptool-js says too little, or too much, in two commands: it was never meant to
  * be used so. Both are put right as Espressif's description of the serial protocol has them.
  */
-class RomLoader extends ESPLoader {
+class RomLoader extends PatientLoader {
   async checkCommand(what, op, data, ...rest) {
     const old = ["ESP8266", "ESP32"].includes(this.chip?.CHIP_NAME);
     if (op === this.ESP_FLASH_BEGIN || op === this.ESP_FLASH_DEFL_BEGIN) {
@@ -143,15 +154,24 @@ const said = [];
 const terminal = { clean() {}, writeLine: (text) => said.push(text), write: (text) => said.push(text) };
 const transport = new Transport(new SocketPort(url));
 transport.trace = () => {};
-const loader = new RomLoader({ transport, baudrate: 115200, terminal });
+const loader = new (stub ? PatientLoader : RomLoader)({ transport, baudrate: 115200, terminal });
+loader.DEFAULT_TIMEOUT = PATIENCE;
 try {
-  await loader.detectChip(reset ? "default_reset" : "no_reset");
+  const mode = reset ? "default_reset" : "no_reset";
+  if (stub) {
+    await loader.main(mode);
+    if (!loader.IS_STUB) throw new Error("no stub runs");
+  } else {
+    await loader.detectChip(mode);
+  }
   const { chip } = loader;
   const old = chip.CHIP_NAME === "ESP8266";
-  // Its own 16 KB are the stub's.
-  loader.FLASH_WRITE_SIZE = 0x400;
-  if (old) await loader.flashBegin(0, 0);
-  else await loader.flashSpiAttach(0);
+  if (!stub) {
+    // Its own 16 KB are the stub's.
+    loader.FLASH_WRITE_SIZE = 0x400;
+    if (old) await loader.flashBegin(0, 0);
+    else await loader.flashSpiAttach(0);
+  }
   const result = {
     chip: chip.CHIP_NAME,
     mac: await chip.readMac(loader),
@@ -163,11 +183,17 @@ try {
     const fileArray = [{ data, address }];
     const keep = { flashMode: "keep", flashFreq: "keep", flashSize: "keep" };
     await loader.writeFlash({ fileArray, compress, ...keep });
-    if (!old) {
+    if (stub || !old) {
+      const told = await loader.flashMd5sum(address, data.length);
       // The ROM answers in letters.
-      const letters = Buffer.from(await loader.flashMd5sum(address, data.length), "hex").toString();
+      const digest = stub ? told : Buffer.from(told, "hex").toString();
       const right = createHash("md5").update(data).digest("hex");
-      if (letters !== right) throw new Error(`the chip's digest is ${letters}, and not ${right}`);
+      if (digest !== right) throw new Error(`the chip's digest is ${digest}, and not ${right}`);
+    }
+    if (stub) {
+      const read = await loader.readFlash(address + 0x123, 0x2345);
+      const right = data.slice(0x123, 0x123 + 0x2345);
+      if (!Buffer.from(read).equals(Buffer.from(right))) throw new Error("it read something else");
     }
   }
   console.log(JSON.stringify(result));

@@ -25,6 +25,9 @@ pub enum StubChoice {
 /// Folders of an installed esptool with stubs; of two files of one name the first one counts.
 const VERSIONS: [&str; 2] = ["2", "1"];
 
+/// Packages of npm with stubs.
+const PACKAGES: [&str; 2] = ["esp-flasher-stub", "esptool-js"];
+
 /// More than any stub's file, in bytes.
 const MOST: u64 = 1 << 20;
 
@@ -76,7 +79,8 @@ fn within(dir: &Path) -> Vec<PathBuf> {
     for place in package {
         folders.extend(VERSIONS.map(|version| dir.join(place).join(version)));
     }
-    folders.extend(["dist", "lib", "stub_flasher"].map(|place| dir.join(place)));
+    let of_npm = ["dist", "lib", "stub_flasher", "lib/targets/stub_flasher"];
+    folders.extend(of_npm.map(|place| dir.join(place)));
     folders.retain(|folder| folder.is_dir());
     folders
 }
@@ -109,7 +113,7 @@ fn installed() -> Vec<PathBuf> {
     }
     let here = env::current_dir().unwrap_or_default();
     here.ancestors()
-        .map(|folder| folder.join("node_modules/esp-flasher-stub"))
+        .flat_map(|folder| PACKAGES.map(|package| folder.join("node_modules").join(package)))
         .find(|folder| folder.is_dir())
         .map(|folder| within(&folder))
         .unwrap_or_default()
