@@ -13,7 +13,7 @@
 
 extern uint8_t text_start[], text_end[], ram_start[], ram_end[];  // link.ld
 
-int checksum_fits(struct frame frame) {
+static int checksum_fits(struct frame frame) {
     uint32_t sum = 0xef;
     for (size_t i = 24; i < frame.len; i++) {
         sum ^= frame.data[i];
@@ -21,6 +21,15 @@ int checksum_fits(struct frame frame) {
             host_poll();
     }
     return sum == (load32(frame.data + 4) & 0xff);
+}
+
+uint16_t check_block(struct frame frame, uint32_t expected) {
+    if (frame.len < 24 || frame.len - 24 != load32(frame.data + 8))
+        return BAD_LENGTH;
+    if (!checksum_fits(frame))
+        return BAD_CHECKSUM;
+    uint32_t ahead = load32(frame.data + 12) - expected;
+    return ahead == 0 ? DUE : ahead + 1 == 0 ? OK : BAD_BLOCK_SIZE;
 }
 
 static void open_reply(uint8_t op, uint32_t value, size_t len) {
@@ -65,14 +74,9 @@ static uint16_t mem_begin(const uint8_t *words, size_t len) {
 }
 
 static uint16_t mem_data(struct frame frame) {
-    if (frame.len < 24 || frame.len - 24 != load32(frame.data + 8))
-        return BAD_LENGTH;
-    if (!checksum_fits(frame))
-        return BAD_CHECKSUM;
-    if (load32(frame.data + 12) + 1 == mem.expected)
-        return OK;
-    if (load32(frame.data + 12) != mem.expected)
-        return BAD_BLOCK_SIZE;
+    uint16_t error = check_block(frame, mem.expected);
+    if (error != DUE)
+        return error;
     uint32_t len = frame.len - 24;
     if (len > mem.left)
         return TOO_MUCH;
@@ -101,11 +105,6 @@ static uint16_t write_regs(const uint8_t *words, size_t len) {
 }
 
 static void digest_map(uint32_t offset, uint32_t size) {
-    // The length of an answer has 16 bits.
-    if (offset % SECTOR || size % SECTOR || size / SECTOR > 16000 || !flash_has(offset, size)) {
-        reply(DIGEST_MAP, 0, NULL, 0, BAD_LENGTH);
-        return;
-    }
     open_reply(DIGEST_MAP, size / SECTOR, size / SECTOR * 4);
     for (; size; offset += SECTOR, size -= SECTOR) {
         uint8_t digest[16];
@@ -186,34 +185,39 @@ void command(struct frame frame) {
     uint8_t op = frame.data[1];
     const uint8_t *words = frame.data + 8;
     size_t len = frame.len - 8;
-    struct answer answer = {0, OK};
-    uint32_t data[5] = {0};
-    size_t data_len = 0;
-    if (frame.data[2] != (len & 0xff) || frame.data[3] != len >> 8) {
-        reply(op, 0, NULL, 0, BAD_LENGTH);
-        slip_release();
-        return;
-    }
-    uint32_t a = len >= 4 ? load32(words) : 0, b = len >= 8 ? load32(words + 4) : 0;
-    uint32_t c = len >= 12 ? load32(words + 8) : 0, d = len >= 16 ? load32(words + 12) : 0;
+    uint32_t value = 0;
+    uint16_t error = OK;
+    uint32_t data[5];
+    size_t data_len = data[0] = 0;
+    uint32_t word[4] = {0};
+    copy(word, words, len < sizeof word ? len : sizeof word);
+    uint32_t a = word[0], b = word[1], c = word[2], d = word[3];
 
-    switch (op) {
+    switch (len == load32(frame.data) >> 16 ? op : RESPONSE) {
+    case RESPONSE:  // not as long as it says
+        error = BAD_LENGTH;
+        break;
     case FLASH_DATA:
     case FLASH_DEFL_DATA:
     case FLASH_ENCRYPT_DATA:
         write_data(frame);
         return;
     case READ_FLASH:
-        slip_release();
         if (len != 16 || !flash_has(a, b) || c == 0 || c > SECTOR || d == 0 || d > 1024) {
-            reply(op, 0, NULL, 0, BAD_LENGTH);
-            return;
+            error = BAD_LENGTH;
+            break;
         }
+        slip_release();
         reply(op, 0, NULL, 0, OK);
         // Hosts of the base protocol ask for many packets at once and then do not keep up with them.
         read_stream(a, b, c, negotiated ? d : 1);
         return;
     case DIGEST_MAP:
+        // The length of an answer has 16 bits.
+        if (a % SECTOR || b % SECTOR || b / SECTOR > 16000 || !flash_has(a, b)) {
+            error = BAD_LENGTH;
+            break;
+        }
         slip_release();
         digest_map(a, b);
         return;
@@ -223,55 +227,57 @@ void command(struct frame frame) {
         break;
     case SPI_FLASH_MD5:
         if (len < 8 || !flash_has(a, b)) {
-            answer.error = BAD_LENGTH;
+            error = BAD_LENGTH;
             break;
         }
-        read_digest(a, b, (uint8_t *)data);
+        if (!write_digest(a, b, (uint8_t *)data))
+            read_digest(a, b, (uint8_t *)data);
         data_len = 16;
         break;
     case GET_SECURITY_INFO:
-        answer.error = security_info(data);
-        data_len = answer.error ? 0 : SECURITY_INFO_LEN;
+        error = security_info(data);
+        data_len = error ? 0 : SECURITY_INFO_LEN;
         break;
     case RUN_USER_CODE:
         run_user_code();
         break;
     case CAPABILITIES:
         negotiated = 1;
-        answer.value = a & (CAN_DIGEST_MAP | CAN_SMALL_SLOTS | (FLASH_32BIT ? CAN_32BIT : 0));
-        reply(op, answer.value, NULL, 0, OK);
-        slip_start(answer.value & CAN_SMALL_SLOTS);
+        value = a & (CAN_DIGEST_MAP | CAN_SMALL_SLOTS | (FLASH_32BIT ? CAN_32BIT : 0));
+        reply(op, value, NULL, 0, OK);
+        slip_start(value & CAN_SMALL_SLOTS);
         return;
     case FLASH_BEGIN:
     case FLASH_DEFL_BEGIN:
-        answer = write_begin(words, len, op == FLASH_DEFL_BEGIN);
+        error = write_begin(words, len, op == FLASH_DEFL_BEGIN);
         break;
     case FLASH_END:
     case FLASH_DEFL_END:
-        answer = write_end(op == FLASH_DEFL_END);
+        error = write_end(op == FLASH_DEFL_END);
         break;
     case MEM_BEGIN:
-        answer.error = mem_begin(words, len);
+        error = mem_begin(words, len);
         break;
     case MEM_DATA:
-        answer.error = mem_data(frame);
-        answer.value = mem.expected;
+        error = mem_data(frame);
+        value = mem.expected;
         break;
     case MEM_END:
-        answer.error = mem.left ? TOO_LITTLE : OK;
+        error = mem.left ? TOO_LITTLE : OK;
         break;
     case WRITE_REG:
-        answer.error = write_regs(words, len);
+        write_forget();
+        error = write_regs(words, len);
         break;
     case READ_REG:
         if (len == 4)
-            answer.value = *reg(a);
+            value = *reg(a);
         else
-            answer.error = BAD_LENGTH;
+            error = BAD_LENGTH;
         break;
     case SPI_SET_PARAMS:
         if (len != 24) {
-            answer.error = BAD_LENGTH;
+            error = BAD_LENGTH;
             break;
         }
         flash_set_size(b);
@@ -286,17 +292,19 @@ void command(struct frame frame) {
     case CHANGE_BAUDRATE:
         break;
     case ERASE_FLASH:
-        answer.error = flash_error(flash_erase_all());
+        write_forget();
+        error = flash_erase_all();
         break;
     case ERASE_REGION:
-        answer.error = a % SECTOR || b % SECTOR || !flash_has(a, b) ? BAD_LENGTH : flash_error(flash_erase_range(a, a + b));
+        write_forget();
+        error = a % SECTOR || b % SECTOR || !flash_has(a, b) ? BAD_LENGTH : flash_erase_range(a, a + b);
         break;
     default:
-        answer.error = BAD_COMMAND;
+        error = BAD_COMMAND;
         break;
     }
-    reply(op, answer.value, data, data_len, answer.error);
+    reply(op, value, data, data_len, error);
     slip_release();
-    if (!answer.error)
+    if (!error)
         follow(op, len, a, b);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum {
+    RESPONSE = 0x01,  // in the place of a direction; no request
     FLASH_BEGIN = 0x02, FLASH_DATA = 0x03, FLASH_END = 0x04,
     MEM_BEGIN = 0x05, MEM_END = 0x06, MEM_DATA = 0x07,
     SYNC = 0x08, WRITE_REG = 0x09, READ_REG = 0x0a,
@@ -23,7 +24,10 @@ enum {
 #define CAN_SMALL_SLOTS 2u
 #define CAN_32BIT 4u
 
-int checksum_fits(struct frame frame);
+// The block of a DATA frame: DUE when it is the one that is expected, OK when it is the one before that,
+// once more; else what is wrong with it.
+#define DUE 1
+uint16_t check_block(struct frame frame, uint32_t expected);
 void reply(uint8_t op, uint32_t value, const void *data, size_t len, uint16_t error);
 // Takes one frame and releases its slot.
 void command(struct frame frame);

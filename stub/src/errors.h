@@ -10,8 +10,8 @@ enum {
     BAD_CHECKSUM = 0xc100,
     BAD_BLOCK_SIZE = 0xc200,
     BAD_COMMAND = 0xc300,
-    SPI_FAILED = 0xc400,
-    SPI_LOCKED = 0xc500,
+    SPI_FAILED = FLASH_FAILED,
+    SPI_LOCKED = FLASH_LOCKED,
     NOT_BEGUN = 0xc600,
     INFLATE_FAILED = 0xc700,
     TOO_LITTLE = 0xc800,
@@ -19,6 +19,3 @@ enum {
     NOT_THERE = 0xff00,
 };
 
-static inline uint16_t flash_error(enum flash_result result) {
-    return result == FLASH_OK ? OK : result == FLASH_LOCKED ? SPI_LOCKED : result == FLASH_OUTSIDE ? BAD_LENGTH : SPI_FAILED;
-}

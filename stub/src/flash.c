@@ -17,14 +17,14 @@
 #define BUSY 1u
 #define PROTECTED 0x1cu  // BP0..BP2
 
-// A command, and the same with an address of four bytes.
-struct command {
-    uint8_t near, far;
-};
-static const struct command READ = {0x03, 0x13}, PROGRAM = {0x02, 0x12}, ERASE_4K = {0x20, 0x21},
-                            ERASE_32K = {0x52, 0x5c}, ERASE_64K = {0xd8, 0xdc};
+// A command, and above it the same with an address of four bytes.
+#define READ 0x1303u
+#define PROGRAM 0x1202u
+#define ERASE_4K 0x2120u
+#define ERASE_32K 0x5c52u
+#define ERASE_64K 0xdcd8u
 
-static uint32_t flash_size;
+static uint32_t flash_size;  // 0: not known
 
 // The base out of the compiler's sight, so that one register holds it and no literal is needed for
 // each address.
@@ -55,49 +55,54 @@ void flash_attach(uint32_t pads) {
 void flash_set_size(uint32_t size) { flash_size = size; }
 
 int flash_has(uint32_t address, uint32_t len) {
-    uint32_t end = flash_size ? flash_size : 0xffffffff;
+    uint32_t end = flash_size ? flash_size : -SECTOR;
     return address <= end && len <= end - address;
 }
 
 // The controller does the rest with what stands in its buffer.
-static void transfer(uint8_t command, uint32_t usr, uint32_t address, unsigned address_bits, size_t out, size_t in) {
+static void begin(uint32_t usr, uint32_t command, uint32_t address, size_t out, size_t in) {
     volatile uint32_t *spi1 = spi();
-    uint32_t usr1 = address_bits ? (address_bits - 1) << 26 : 0;
-    uint32_t out_bits = out ? out * 8 - 1 : 0, in_bits = in ? in * 8 - 1 : 0;
+    uint32_t usr1 = 23u << 26, out_bits = out * 8 - 1, in_bits = in * 8 - 1;
+#if FLASH_32BIT
+    // The last byte counts: a read may reach over the boundary.
+    if ((address + in - (in != 0)) >> 24) {
+        command >>= 8;
+        usr1 = 31u << 26;
+    }
+#endif
+    if (out)
+        usr |= USR_MOSI;
+    if (in)
+        usr |= USR_MISO;
 #ifdef SPI_MOSI_DLEN
     spi1[SPI_MOSI_DLEN / 4] = out_bits;
     spi1[SPI_MISO_DLEN / 4] = in_bits;
 #else
-    usr1 |= out_bits << 17 | in_bits << 8;
+    usr1 |= (out_bits & 0x1ff) << 17 | (in_bits & 0x1ff) << 8;
 #endif
-    spi1[SPI_USR / 4] = USR_COMMAND | usr | (out ? USR_MOSI : 0) | (in ? USR_MISO : 0);
+    spi1[SPI_USR / 4] = usr;
     spi1[SPI_USR1 / 4] = usr1;
-    spi1[SPI_USR2 / 4] = 7u << 28 | command;
+    spi1[SPI_USR2 / 4] = 7u << 28 | (command & 0xff);
 #if SPI_ADDRESS_MSB
-    if (address_bits == 24)
+    if (usr1 < 31u << 26)
         address <<= 8;
 #endif
     spi1[1] = address;
     spi1[0] = CMD_USR;
-    while (spi1[0] & CMD_USR)
+}
+
+static void finish(void) {
+    while (*spi() & CMD_USR)
         ;
 }
 
-static void simple(uint8_t command) { transfer(command, 0, 0, 0, 0, 0); }
-
-static void addressed(struct command command, uint32_t address, size_t out, size_t in) {
-#if FLASH_32BIT
-    // The last byte counts: a read may reach over the boundary.
-    if ((address + (in ? in - 1 : 0)) >> 24) {
-        transfer(command.far, USR_ADDR, address, 32, out, in);
-        return;
-    }
-#endif
-    transfer(command.near, USR_ADDR, address, 24, out, in);
+static void simple(uint8_t command, size_t in) {
+    begin(USR_COMMAND, command, 0, 0, in);
+    finish();
 }
 
 static uint32_t status(void) {
-    transfer(READ_STATUS, 0, 0, 0, 0, 1);
+    simple(READ_STATUS, 1);
     return spi()[SPI_W0 / 4] & 0xff;
 }
 
@@ -120,53 +125,82 @@ void flash_settle(void) {
 
 int flash_is_locked(void) { return status() & PROTECTED; }
 
-void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) {
+void flash_read_begin(uint32_t address, size_t len) {
     flash_settle();
-    addressed(READ, address, 0, len);
+    begin(USR_COMMAND | USR_ADDR, READ, address, 0, len < FLASH_CHUNK ? len : FLASH_CHUNK);
+}
+
+void flash_read_end(uint32_t to[FLASH_CHUNK / 4]) {
+    finish();
     volatile uint32_t *w = spi() + SPI_W0 / 4;
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         to[i] = w[i];
 }
 
-static void program_chunk(uint32_t address, const uint8_t *data, size_t len) {
-    uint32_t words[FLASH_CHUNK / 4], all = 0xffffffff;
-    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-        words[i] = 0xffffffff;
-    copy(words, data, len);
+void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len) {
+    flash_read_begin(address, len);
+    flash_read_end(to);
+}
+
+// Chip select stays low from one USER command to the next, so that several fill a page.
+static void hold(int on) {
+#ifdef SPI_HOLD_BIT
+    if (on)
+        spi()[SPI_MISC / 4] |= SPI_HOLD_BIT;
+    else
+        spi()[SPI_MISC / 4] &= ~SPI_HOLD_BIT;
+#else
+    (void)on;
+#endif
+}
+
+static int is_blank_chunk(const uint32_t *words) {
+    uint32_t all = 0xffffffff;
     for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
         all &= words[i];
-    if (all == 0xffffffff)
-        return;  // what erased flash holds
+    return all == 0xffffffff;
+}
+
+// Chunks that lie within one page, with one command: a page at once takes half the time of its parts.
+static void program_chunks(uint32_t address, const uint32_t *words, unsigned chunks) {
     flash_settle();
-    simple(WRITE_ENABLE);
+    simple(WRITE_ENABLE, 0);
     volatile uint32_t *w = spi() + SPI_W0 / 4;
-    for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-        w[i] = words[i];
-    addressed(PROGRAM, address, len, 0);
+    for (int first = 1; chunks--; first = 0) {
+        for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
+            w[i] = *words++;
+        hold(chunks != 0);
+        begin(first ? USR_COMMAND | USR_ADDR : 0, PROGRAM, address, FLASH_CHUNK, 0);
+        finish();
+    }
     working = 1;
 }
 
+// What lies beside the data is ones, which program nothing.
+static void program_page(uint32_t address, const uint8_t *data, size_t len) {
+    static uint32_t page[FLASH_PAGE / 4];
+    size_t before = address % FLASH_CHUNK;
+    for (unsigned i = 0; i < FLASH_PAGE / 4; i++)
+        page[i] = 0xffffffff;
+    copy((uint8_t *)page + before, data, len);
+    unsigned chunks = (before + len + FLASH_CHUNK - 1) / FLASH_CHUNK;
+    while (chunks && is_blank_chunk(page + (chunks - 1) * (FLASH_CHUNK / 4)))
+        chunks--;
+    if (chunks)
+        program_chunks(address - before, page, chunks);
+}
+
 enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted) {
-    while (len > 0) {
-        // A chunk lies within one aligned piece of 64 bytes, and so within a page of 256.
-        size_t part = FLASH_CHUNK - address % FLASH_CHUNK;
-        if (part > len)
-            part = len;
-        if (!encrypted)
-            program_chunk(address, data, part);
+    if (!encrypted)
+        program_page(address, data, len);
 #ifdef ROM_WRITE_ENCRYPTED
-        else {
-            uint32_t args[6] = {address, (uintptr_t)data, part};
-            flash_settle();
-            if (rom_call(ROM_WRITE_ENCRYPTED, args))
-                return FLASH_FAILED;
-        }
-#endif
-        host_poll();
-        address += part;
-        data += part;
-        len -= part;
+    else {
+        uint32_t args[6] = {address, (uintptr_t)data, len};
+        flash_settle();
+        if (rom_call(ROM_WRITE_ENCRYPTED, args))
+            return FLASH_FAILED;
     }
+#endif
     return FLASH_OK;
 }
 
@@ -174,23 +208,24 @@ static int is_blank(uint32_t address, uint32_t len) {
     uint32_t words[FLASH_CHUNK / 4];
     for (; len > 0; address += FLASH_CHUNK, len -= FLASH_CHUNK) {
         flash_read(address, words, FLASH_CHUNK);
-        for (unsigned i = 0; i < FLASH_CHUNK / 4; i++)
-            if (words[i] != 0xffffffff)
-                return 0;
+        if (!is_blank_chunk(words))
+            return 0;
         host_poll();
     }
     return 1;
 }
 
 enum flash_result flash_erase(uint32_t address, uint32_t unit) {
-    if (is_blank(address, unit))
-        return FLASH_OK;
     // Protection is not lifted here: which bits do that, and what else is in that register, depends
     // on the flash. The host has a command that knows them.
+    flash_settle();
     if (flash_is_locked())
         return FLASH_LOCKED;
-    simple(WRITE_ENABLE);
-    addressed(unit == SECTOR ? ERASE_4K : unit == 0x8000 ? ERASE_32K : ERASE_64K, address, 0, 0);
+    if (is_blank(address, unit))
+        return FLASH_OK;
+    simple(WRITE_ENABLE, 0);
+    begin(USR_COMMAND | USR_ADDR, unit >> 16 ? ERASE_64K : unit >> 15 ? ERASE_32K : ERASE_4K, address, 0, 0);
+    finish();
     working = 1;
     return FLASH_OK;
 }
@@ -211,8 +246,8 @@ enum flash_result flash_erase_all(void) {
     flash_settle();
     if (flash_is_locked())
         return FLASH_LOCKED;
-    simple(WRITE_ENABLE);
-    simple(ERASE_CHIP);
+    simple(WRITE_ENABLE, 0);
+    simple(ERASE_CHIP, 0);
     working = 1;
     flash_settle();
     return FLASH_OK;

@@ -5,14 +5,20 @@
 #include <stdint.h>
 #include "chip.h"
 
-#define FLASH_CHUNK 64u
+#define FLASH_CHUNK 64u  // what the controller takes at once
+#ifdef SPI_HOLD_BIT
+#define FLASH_PAGE 256u  // what is programmed at once
+#else
+#define FLASH_PAGE FLASH_CHUNK
+#endif
 #ifdef ROM_WRITE_ENCRYPTED
 #define CAN_ENCRYPT 1
 #else
 #define CAN_ENCRYPT 0
 #endif
 
-enum flash_result { FLASH_OK, FLASH_FAILED, FLASH_LOCKED, FLASH_OUTSIDE };
+// As errors.h numbers them.
+enum flash_result { FLASH_OK = 0, FLASH_FAILED = 0xc400, FLASH_LOCKED = 0xc500 };
 
 // Connects the flash to the pads that the word names, as the ROM's SPI_ATTACH takes it; 0: those that
 // the eFuses say, or the usual ones.
@@ -23,9 +29,13 @@ int flash_is_busy(void);
 void flash_settle(void);
 void flash_set_size(uint32_t size);  // from SPI_SET_PARAMS; before it, nothing is outside
 int flash_has(uint32_t address, uint32_t len);
-// At most FLASH_CHUNK bytes; what stands behind them in `to` is overwritten.
+// FLASH_CHUNK bytes, of which `len` are wanted: what stands behind them is anything.
 void flash_read(uint32_t address, uint32_t to[FLASH_CHUNK / 4], size_t len);
-// Encrypted: address and length in multiples of what the chip encrypts at once, data aligned to 4.
+// The same in two parts: the flash sends while something else is done.
+void flash_read_begin(uint32_t address, size_t len);
+void flash_read_end(uint32_t to[FLASH_CHUNK / 4]);
+// Within one page of FLASH_PAGE. Encrypted: address and length in multiples of what the chip encrypts
+// at once, data aligned to 4.
 enum flash_result flash_program(uint32_t address, const uint8_t *data, size_t len, int encrypted);
 // Begins to erase one unit of 64, 32 or 4 KB, unless it is blank.
 enum flash_result flash_erase(uint32_t address, uint32_t unit);

@@ -17,8 +17,7 @@ static uint8_t unheard;  // USB-Serial/JTAG has not been greeted yet
 void host_poll(void) {
     for (enum port port = PORT_UART; port < PORTS; port++)
         for (unsigned waiting; !slip_is_full() && (waiting = port_waiting(port));)
-            while (waiting-- && !slip_is_full())
-                slip_take(port, port_get(port));
+            slip_receive(port, waiting);
 }
 
 static void send(uint8_t byte) {

@@ -2,9 +2,10 @@
 #include "inflate.h"
 
 #define MAX_BITS 15
-#define FAST_BITS 9
+#define FAST_BITS 10
 #define LITERALS 288
 #define DISTANCES 32
+#define ADLER_BASE 65521u
 
 // A canonical Huffman code. Codes of up to FAST_BITS bits are found by one look; longer ones are
 // counted out bit by bit, which happens rarely.
@@ -15,15 +16,15 @@ struct code {
 };
 
 static struct {
-    const struct inflate_io *io;
     enum inflate_result failure;  // INFLATE_DONE: none yet
-    uint32_t bits;                // not yet used, the next one lowest
+    const uint8_t *in, *in_end;   // of the run in hand
+    uint32_t bits;                // not yet used, the next one lowest; above them zeros
     unsigned have;
-    uint32_t written;             // all output; its place in the window is the remainder
-    uint32_t given;               // what `take` has had of it
+    uint8_t *out, *given;         // where the next byte goes, and from where on `inflate_take` has not had it
+    int wrapped;                  // the whole window holds output
     uint32_t adler_a, adler_b;
-    uint8_t window[INFLATE_WINDOW] __attribute__((aligned(4)));
     struct code literal, distance;
+    uint8_t window[INFLATE_WINDOW] __attribute__((aligned(INFLATE_PART)));
 } s;
 
 static int fail(enum inflate_result reason) {
@@ -32,20 +33,24 @@ static int fail(enum inflate_result reason) {
     return -1;
 }
 
-// Has at least `count` (up to 16) bits ready.
-static int need(unsigned count) {
-    while (s.have < count) {
-        int byte = s.io->next();
-        if (byte < 0)
-            return fail(INFLATE_SHORT);
-        s.bits |= (uint32_t)byte << s.have;
+// Takes as many bits as there is room for, but waits only for as many as are `wanted` (up to 16):
+// behind the stream there is nothing to wait for.
+static int fill(unsigned wanted) {
+    while (s.have <= 24) {
+        if (s.in == s.in_end) {
+            if (s.have >= wanted)
+                break;
+            if (inflate_more(&s.in, &s.in_end))
+                return fail(INFLATE_SHORT);
+        }
+        s.bits |= (uint32_t)*s.in++ << s.have;
         s.have += 8;
     }
     return 0;
 }
 
 static int take_bits(unsigned count) {
-    if (need(count))
+    if (s.have < count && fill(count))
         return -1;
     int value = s.bits & ((1u << count) - 1);
     s.bits >>= count;
@@ -77,7 +82,7 @@ static int build(struct code *code, const uint8_t *lengths, unsigned symbols) {
     for (unsigned i = 0; i < symbols; i++) {
         unsigned length = lengths[i];
         if (i % 16 == 0)
-            s.io->breathe();
+            inflate_breathe();
         if (length == 0)
             continue;
         code->symbol[place[length]++] = i;
@@ -92,30 +97,18 @@ static int build(struct code *code, const uint8_t *lengths, unsigned symbols) {
     return 0;
 }
 
-static int decode(const struct code *code) {
-    // No more input than the code needs may be asked for: behind the stream there is none.
-    unsigned entry;
-    while ((entry = code->fast[s.bits & ((1 << FAST_BITS) - 1)] & 15) == 0 || entry > s.have) {
-        if (s.have >= FAST_BITS && entry == 0)
-            break;
-        if (need(s.have + 1))
-            return -1;
-    }
-    entry = code->fast[s.bits & ((1 << FAST_BITS) - 1)];
-    if (entry) {
-        s.bits >>= entry & 15;
-        s.have -= entry & 15;
-        return entry >> 4;
-    }
-    int value = 0, first = 0, index = 0;
+static int decode_long(const struct code *code) {
+    unsigned value = 0, first = 0, index = 0;
     for (unsigned length = 1; length <= MAX_BITS; length++) {
-        int bit = take_bits(1);
-        if (bit < 0)
+        if (length > s.have && fill(length))
             return -1;
-        value |= bit;
-        int count = code->count[length];
-        if (value - count < first)
+        value |= s.bits >> (length - 1) & 1;
+        unsigned count = code->count[length];
+        if (value < first + count) {
+            s.bits >>= length;
+            s.have -= length;
             return code->symbol[index + value - first];
+        }
         index += count;
         first = (first + count) << 1;
         value <<= 1;
@@ -123,75 +116,102 @@ static int decode(const struct code *code) {
     return fail(INFLATE_BAD);
 }
 
-static int give(void) {
-    uint32_t len = s.written - s.given;
-    const uint8_t *part = s.window + s.given % INFLATE_WINDOW;
-    for (uint32_t i = 0; i < len; i++) {  // both sums stay below 2 * 65521
-        s.adler_a += part[i];
-        if (s.adler_a >= 65521)
-            s.adler_a -= 65521;
-        s.adler_b += s.adler_a;
-        if (s.adler_b >= 65521)
-            s.adler_b -= 65521;
+static __attribute__((noinline)) int decode(const struct code *code) {
+    if (s.have < MAX_BITS && fill(1))
+        return -1;
+    unsigned entry = code->fast[s.bits & ((1 << FAST_BITS) - 1)], length = entry & 15;
+    if (length == 0 || length > s.have)
+        return decode_long(code);
+    s.bits >>= length;
+    s.have -= length;
+    return entry >> 4;
+}
+
+
+// 2^16 is 15 modulo the base. Of a part of 256 bytes, `a` stays below twice the base, and `b` does so
+// once it is folded.
+static void add_to_adler(const uint8_t *part, size_t len) {
+    uint32_t a = s.adler_a, b = s.adler_b;
+    while (len--)
+        b += a += *part++;
+    b = (b >> 16) * 15 + (b & 0xffff);
+    if (a >= ADLER_BASE)
+        a -= ADLER_BASE;
+    if (b >= ADLER_BASE)
+        b -= ADLER_BASE;
+    s.adler_a = a;
+    s.adler_b = b;
+}
+
+static int give(int all) {
+    inflate_breathe();
+    if ((uintptr_t)s.out % INFLATE_PART && !all)
+        return 0;
+    const uint8_t *part = s.given;
+    size_t len = s.out - part;
+    if (s.out == s.window + INFLATE_WINDOW) {
+        s.out = s.window;
+        s.wrapped = 1;
     }
-    s.given = s.written;
-    return len && s.io->take(part, len) ? fail(INFLATE_REFUSED) : 0;
+    s.given = s.out;
+    add_to_adler(part, len);
+    return inflate_take(part, len) ? fail(INFLATE_REFUSED) : 0;
 }
 
-static int emit(uint8_t byte) {
-    s.window[s.written++ % INFLATE_WINDOW] = byte;
-    return s.written % INFLATE_PART == 0 ? give() : 0;
+static __attribute__((noinline)) int emit(uint8_t byte) {
+    *s.out++ = byte;
+    return (uintptr_t)s.out % 64 == 0 ? give(0) : 0;
 }
 
-// Lengths and distances grow in groups of 4 and 2 that double their step (RFC 1951, 3.2.5).
-static int length_of(unsigned symbol) {
-    if (symbol == 28)
-        return 258;
-    if (symbol < 8)
-        return 3 + symbol;
-    unsigned extra = symbol / 4 - 1;
+// Lengths and distances grow in groups of 4 and 2 (1 << `group`) that double their step (RFC 1951, 3.2.5).
+static int extended(unsigned symbol, unsigned group) {
+    if (symbol < 2u << group)
+        return symbol;
+    unsigned extra = (symbol >> group) - 1;
     int more = take_bits(extra);
-    return more < 0 ? -1 : (int)(3 + ((4 + symbol % 4) << extra)) + more;
+    return more < 0 ? -1 : (int)((symbol - (extra << group)) << extra) + more;
 }
 
-static int distance_of(unsigned symbol) {
-    if (symbol < 4)
-        return 1 + symbol;
-    unsigned extra = symbol / 2 - 1;
-    int more = take_bits(extra);
-    return more < 0 ? -1 : (int)(1 + ((2 + symbol % 2) << extra)) + more;
+static int copy_match(unsigned length, unsigned distance) {
+    size_t behind = s.out - s.window;
+    if (distance > behind && !s.wrapped)
+        return fail(INFLATE_BAD);
+    const uint8_t *from = s.out - distance, *end = s.window + INFLATE_WINDOW;
+    if (distance > behind)
+        from += INFLATE_WINDOW;
+    while (length--) {
+        if (emit(*from++))
+            return -1;
+        if (from == end)
+            from = s.window;
+    }
+    return 0;
 }
 
 static int compressed_block(void) {
     for (;;) {
         int symbol = decode(&s.literal);
-        if (symbol < 0 || symbol == 256)
-            return symbol < 0 ? -1 : 0;
         if (symbol < 256) {
-            if (emit(symbol))
+            if (symbol < 0 || emit(symbol))
                 return -1;
             continue;
         }
+        if (symbol == 256)
+            return 0;
         if (symbol > 285)
             return fail(INFLATE_BAD);
-        int length = length_of(symbol - 257);
+        int length = symbol == 285 ? 255 : extended(symbol - 257, 2);
         int far = length < 0 ? -1 : decode(&s.distance);
         if (far < 0 || far > 29)
             return fail(INFLATE_BAD);
-        int distance = distance_of(far);
-        if (distance < 0)
+        int distance = extended(far, 1);
+        if (distance < 0 || copy_match(length + 3, distance + 1))
             return -1;
-        if ((uint32_t)distance > s.written)
-            return fail(INFLATE_BAD);
-        while (length--)
-            if (emit(s.window[(s.written - distance) % INFLATE_WINDOW]))
-                return -1;
     }
 }
 
 static int stored_block(void) {
-    s.bits >>= s.have % 8;
-    s.have -= s.have % 8;
+    take_bits(s.have % 8);
     int length = take_bits(16);
     int inverse = length < 0 ? -1 : take_bits(16);
     if (inverse < 0 || (length ^ inverse) != 0xffff)
@@ -233,6 +253,7 @@ static int sent_codes(void) {
     if (build(&s.literal, lengths, 19))
         return -1;
     for (unsigned i = 0; i < literals + distances;) {
+        inflate_breathe();
         int symbol = decode(&s.literal), again = 1;
         if (symbol < 0)
             return -1;
@@ -280,10 +301,9 @@ static int stream(void) {
         if (result)
             return -1;
     }
-    if (give())
+    if (give(1))
         return -1;
-    s.bits >>= s.have % 8;
-    s.have -= s.have % 8;
+    take_bits(s.have % 8);
     uint32_t expected = 0;
     for (int i = 0; i < 4; i++) {
         int byte = take_bits(8);
@@ -291,13 +311,16 @@ static int stream(void) {
             return -1;
         expected = expected << 8 | byte;
     }
-    return expected == (s.adler_b << 16 | s.adler_a) ? 0 : fail(INFLATE_BAD);
+    if (expected != (s.adler_b << 16 | s.adler_a))
+        return fail(INFLATE_BAD);
+    return s.have || s.in != s.in_end ? fail(INFLATE_LONG) : 0;
 }
 
-enum inflate_result inflate(const struct inflate_io *io) {
-    s.io = io;
+enum inflate_result inflate(void) {
     s.failure = INFLATE_DONE;
-    s.bits = s.have = s.written = s.given = s.adler_b = 0;
+    s.in = s.in_end = NULL;
+    s.out = s.given = s.window;
+    s.bits = s.have = s.wrapped = s.adler_b = 0;
     s.adler_a = 1;
     stream();
     return s.failure;

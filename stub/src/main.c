@@ -14,11 +14,9 @@ static void stop_watchdogs(void) {
 #define WDT(address) (*reg(base + (address - WDT_CONFIG0)))
     WDT(WDT_PROTECT) = WDT_KEY;
     WDT(WDT_CONFIG0) = 0;
-    WDT(WDT_PROTECT) = 0;
 #ifdef SWD_CONFIG
     WDT(SWD_PROTECT) = SWD_KEY;
     WDT(SWD_CONFIG) |= 1u << SWD_AUTO_FEED;
-    WDT(SWD_PROTECT) = 0;
 #endif
 #endif
 }

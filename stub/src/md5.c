@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "md5.h"
+#include "host.h"
 #include "mem.h"
 
 // floor(2^32 * |sin(i + 1)|), RFC 1321 section 3.4.
@@ -14,28 +15,32 @@ static const uint32_t SINES[64] = {
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 };
 
-// Left rotations: four of each round, used in turn.
-static const uint8_t ROTATIONS[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+// Of each round: four left rotations, used in turn, the first one lowest; which word comes first, and how
+// far it is to the next.
+static const struct {
+    uint32_t turns;
+    uint8_t first, stride;
+} ROUNDS[4] = {{0x16110c07, 0, 1}, {0x140e0905, 1, 5}, {0x17100b04, 5, 3}, {0x150f0a06, 0, 7}};
 
-static void hash_block(uint32_t state[4], const uint8_t *block) {
-    uint32_t words[16];
-    copy(words, block, sizeof words);  // both architectures are little-endian, as MD5 is
+static void hash_block(uint32_t state[4], const uint32_t words[16]) {
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    for (unsigned i = 0; i < 64; i++) {
-        uint32_t mix;
-        unsigned word;
-        switch (i / 16) {
-        case 0: mix = d ^ (b & (c ^ d)); word = i; break;
-        case 1: mix = c ^ (d & (b ^ c)); word = 5 * i + 1; break;
-        case 2: mix = b ^ c ^ d; word = 3 * i + 5; break;
-        default: mix = c ^ (b | ~d); word = 7 * i; break;
-        }
-        uint32_t sum = a + mix + SINES[i] + words[word & 15];
-        unsigned turn = ROTATIONS[i / 16][i & 3];
-        a = d;
-        d = c;
-        c = b;
-        b += sum << turn | sum >> (32 - turn);
+    const uint32_t *sine = SINES;
+    for (unsigned round = 0; round < 4; round++) {
+        uint32_t turns = ROUNDS[round].turns;
+        unsigned word = ROUNDS[round].first;
+        do {
+            uint32_t mix = round == 0   ? d ^ (b & (c ^ d))
+                           : round == 1 ? c ^ (d & (b ^ c))
+                           : round == 2 ? b ^ c ^ d
+                                        : c ^ (b | ~d);
+            uint32_t sum = a + mix + *sine++ + words[word & 15];
+            word += ROUNDS[round].stride;
+            a = d;
+            d = c;
+            c = b;
+            b += sum << (turns & 31) | sum >> (32 - (turns & 31));
+            turns = turns >> 8 | turns << 24;
+        } while ((sine - SINES) & 15);
     }
     state[0] += a;
     state[1] += b;
@@ -56,12 +61,19 @@ void md5_add(struct md5 *md5, const void *data, size_t len) {
     while (len > 0) {
         size_t used = md5->length % 64;
         size_t part = 64 - used < len ? 64 - used : len;
-        copy(md5->block + used, bytes, part);
+        // Both architectures are little-endian, as MD5 is.
+        const uint32_t *block = md5->block;
+        if (part == 64 && (uintptr_t)bytes % 4 == 0)
+            block = (const uint32_t *)bytes;
+        else
+            copy((uint8_t *)md5->block + used, bytes, part);
         md5->length += part;
         bytes += part;
         len -= part;
-        if (used + part == 64)
-            hash_block(md5->state, md5->block);
+        if (used + part == 64) {
+            hash_block(md5->state, block);
+            host_poll();
+        }
     }
 }
 

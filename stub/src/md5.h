@@ -6,8 +6,8 @@
 
 struct md5 {
     uint32_t state[4];
-    uint32_t length;    // bytes so far; flash is smaller than 4 GB
-    uint8_t block[64];  // the part of a block that is not hashed yet
+    uint32_t length;     // bytes so far; flash is smaller than 4 GB
+    uint32_t block[16];  // the part of a block that is not hashed yet
 };
 
 void md5_start(struct md5 *md5);

@@ -7,9 +7,4 @@
 
 // The largest of 64, 32 and 4 KB that begins at `address` by alignment and does not reach beyond
 // `end`. Both are multiples of 4 KB, and address < end.
-static inline uint32_t erase_unit(uint32_t address, uint32_t end) {
-    for (uint32_t unit = 0x10000; unit > SECTOR; unit = unit == 0x10000 ? 0x8000 : SECTOR)
-        if (address % unit == 0 && end - address >= unit)
-            return unit;
-    return SECTOR;
-}
+uint32_t erase_unit(uint32_t address, uint32_t end);

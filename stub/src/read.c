@@ -10,14 +10,17 @@
 void read_digest(uint32_t address, uint32_t len, uint8_t digest[16]) {
     struct md5 md5;
     md5_start(&md5);
-    while (len > 0) {
-        uint32_t chunk[FLASH_CHUNK / 4];
-        uint32_t part = len < FLASH_CHUNK ? len : FLASH_CHUNK;
-        flash_read(address, chunk, part);
-        md5_add(&md5, chunk, part);
-        host_poll();
+    if (len)
+        flash_read_begin(address, len);
+    while (len) {
+        uint32_t chunk[FLASH_CHUNK / 4], part = len < FLASH_CHUNK ? len : FLASH_CHUNK;
+        flash_read_end(chunk);
         address += part;
         len -= part;
+        // The next chunk comes over the pins while this one is worked at.
+        if (len)
+            flash_read_begin(address, len);
+        md5_add(&md5, chunk, part);
     }
     md5_finish(&md5, digest);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #include "slip.h"
+#include "port.h"
 
 #define END 0xc0
 #define ESC 0xdb
@@ -11,39 +12,42 @@ static struct {
     unsigned first, held;  // complete frames, the oldest first; the one being received follows them
     size_t lens[SLOTS_MAX];
     unsigned ports[SLOTS_MAX];
-    size_t len;
+    uint8_t *start, *at;  // of the frame being received: its beginning, and where the next byte goes
     unsigned port;
     uint8_t open, escaped, spoilt;
     uint8_t memory[SLOT_MEMORY] __attribute__((aligned(4)));
 } s;
 
+static void begin_frame(void) {
+    s.start = s.at = s.memory + ((s.first + s.held) & (s.slots - 1)) * s.size;
+    s.escaped = s.spoilt = 0;
+}
+
 void slip_start(int small) {
     s.slots = small ? 8 : 2;  // powers of two: nothing here divides
     s.size = small ? SLOT_MEMORY / 8 : SLOT_MEMORY / 2;
-    s.first = s.held = s.len = 0;
-    s.open = s.escaped = s.spoilt = 0;
+    s.first = s.held = s.open = 0;
+    begin_frame();
 }
 
 int slip_is_full(void) { return s.held == s.slots; }
 
-int slip_take(unsigned port, uint8_t byte) {
-    if (slip_is_full())
-        return 1;
-    unsigned slot = (s.first + s.held) & (s.slots - 1);
+// A byte that is not merely the next one of its frame.
+static void take(unsigned port, uint8_t byte) {
     if (byte == END) {
         // What ends one frame begins the next: noise between two costs neither of them.
-        if (s.open && s.len > 0 && !s.spoilt && !s.escaped && s.port == port) {
-            s.lens[slot] = s.len;
+        if (s.open && s.at > s.start && !s.spoilt && !s.escaped && s.port == port) {
+            unsigned slot = (s.first + s.held++) & (s.slots - 1);
+            s.lens[slot] = s.at - s.start;
             s.ports[slot] = port;
-            s.held++;
         }
         s.open = 1;
         s.port = port;
-        s.len = s.escaped = s.spoilt = 0;
-        return slip_is_full();
+        begin_frame();
+        return;
     }
     if (!s.open || s.port != port)
-        return 0;
+        return;
     if (s.escaped) {
         s.escaped = 0;
         if (byte == ESC_END)
@@ -54,13 +58,37 @@ int slip_take(unsigned port, uint8_t byte) {
             s.spoilt = 1;
     } else if (byte == ESC) {
         s.escaped = 1;
-        return 0;
+        return;
     }
-    if (s.len == s.size)
+    if (s.at == s.start + s.size)
         s.spoilt = 1;
     else
-        s.memory[slot * s.size + s.len++] = byte;
-    return 0;
+        *s.at++ = byte;
+}
+
+// How far bytes of a port can be stored one behind the other.
+static uint8_t *plain_end(unsigned port) {
+    return s.open && s.port == port && !s.escaped && !s.spoilt ? s.start + s.size : s.at;
+}
+
+void slip_receive(unsigned port, unsigned count) {
+    if (slip_is_full())
+        return;
+    uint8_t *at = s.at, *end = plain_end(port);
+    while (count--) {
+        uint8_t byte = port_get(port);
+        if (at != end && byte != END && byte != ESC) {
+            *at++ = byte;
+            continue;
+        }
+        s.at = at;
+        take(port, byte);
+        if (slip_is_full())
+            return;
+        at = s.at;
+        end = plain_end(port);
+    }
+    s.at = at;
 }
 
 struct frame slip_frame(void) {

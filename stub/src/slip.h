@@ -15,8 +15,8 @@ struct frame {
 
 // Two large slots as the base protocol needs them, or eight small ones. Forgets what was received.
 void slip_start(int small);
-// Takes one byte that came in on a port. Returns 1 when no slot is free for more.
-int slip_take(unsigned port, uint8_t byte);
+// Takes so many bytes from a port, fewer when no slot is free for more. They must be there.
+void slip_receive(unsigned port, unsigned count);
 int slip_is_full(void);
 // Whether it has the form of a request: what has not is noise.
 static inline int slip_is_request(struct frame frame) { return frame.len >= 8 && frame.data[0] == 0; }

@@ -7,11 +7,17 @@
 #define UART_CLKDIV (UART_BASE + 0x14)
 #define TX_FIFO 128u
 
+void wait_us(uint32_t us) {
+    while (us--)
+        for (volatile uint32_t turns = 134; turns; turns--)
+            ;
+}
 
 static void uart_put(uint8_t byte) {
     while ((*reg(UART_STATUS) >> 16 & 0xff) >= TX_FIFO - 2)
         ;
     *reg(UART_FIFO_WRITE) = byte;
+    ordered();
 }
 
 static void uart_flush(void) {

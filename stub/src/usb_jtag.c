@@ -20,6 +20,7 @@ void usb_jtag_put(uint8_t byte) {
     while (!usb_jtag_has_room())
         ;
     *reg(EP1) = byte;
+    ordered();
 }
 
 void usb_jtag_flush(void) { *reg(EP1_CONF) = WR_DONE; }

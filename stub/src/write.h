@@ -4,14 +4,14 @@
 #include "slip.h"
 #include <stdint.h>
 
-// What a command is answered with: the value, and an error in the numbers of errors.h.
-struct answer {
-    uint32_t value;
-    uint16_t error;
-};
-
-struct answer write_begin(const uint8_t *words, size_t len, int compressed);
-struct answer write_end(int compressed);
+// Errors are in the numbers of errors.h.
+uint16_t write_begin(const uint8_t *words, size_t len, int compressed);
+uint16_t write_end(int compressed);
+// The MD5 of what the last streams wrote, one behind the other, when that is the range: each page is
+// read back while the line and the flash are at work. Whether it is so.
+int write_digest(uint32_t address, uint32_t len, uint8_t digest[16]);
+// The flash is changed by something else.
+void write_forget(void);
 // Does what DATA asks for, and answers it itself (before the flash is programmed). Releases the
 // slot of the frame, and of every further block that it takes.
 void write_data(struct frame frame);

@@ -18,12 +18,13 @@ use chip::{Entry, Stub};
 /// More is an error: it would show that something has crept in.
 const MAX_LEN: usize = 8 * 1024;
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "main.c",
     "commands.c",
     "write.c",
     "read.c",
     "flash.c",
+    "plan.c",
     "host.c",
     "slip.c",
     "uart.c",
@@ -96,7 +97,17 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
     } else {
         (
             "xtensa-lx106-elf-gcc",
-            &["-mtext-section-literals", "-mno-target-align"],
+            &[
+                "-mtext-section-literals",
+                "-mno-target-align",
+                // Where order matters between two registers, `ordered` of io.h says so.
+                "-mno-serialize-volatile",
+                // Smaller, found by trial.
+                "-frename-registers",
+                "-fira-algorithm=priority",
+                "-fno-tree-loop-im",
+                "-fno-tree-fre",
+            ],
             &["xtensa/entry.S"],
         )
     };
@@ -110,6 +121,9 @@ fn build(root: &Path, entry: &Entry, stub: &Stub) -> Result<Blob> {
             "-ffreestanding",
             "-fno-builtin",
             "-fno-tree-loop-distribute-patterns",
+            // Smaller, found by trial.
+            "-fno-move-loop-invariants",
+            "-fno-tree-ch",
         ])
         .args([
             "-ffunction-sections",

@@ -49,11 +49,12 @@ struct Clock {
     divide: Option<Runs>,
 }
 
-/// A number of MHz, or a name.
+/// A number of MHz, a multiple of the crystal's, or a name.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Source {
     Mhz(u16),
+    Multiple { crystal: u8 },
     Named(Named),
 }
 
@@ -111,6 +112,7 @@ struct Spi {
     divider: Runs,
     prescaler: Option<Runs>,
     undivided: Runs,
+    hold: Option<Runs>,
 }
 
 #[derive(Deserialize)]
@@ -347,6 +349,7 @@ impl Emit<'_> {
         };
         let from = list(&clock.from, |source| match source {
             Source::Mhz(mhz) => format!("ClockSource::Mhz({mhz})"),
+            Source::Multiple { crystal } => format!("ClockSource::Multiple({crystal})"),
             Source::Named(name) => format!("ClockSource::{name:?}"),
         });
         Ok(format!(
@@ -387,11 +390,12 @@ impl Emit<'_> {
 
     fn spi(&self, s: &Spi) -> Result<String, String> {
         Ok(format!(
-            "SpiRegisters {{ status: {:#x}, divider: {}, prescaler: {}, undivided: {} }}",
+            "SpiRegisters {{ status: {:#x}, divider: {}, prescaler: {}, undivided: {}, hold: {} }}",
             s.status,
             self.bits(&s.divider)?,
             self.option(s.prescaler.as_ref())?,
             self.bits(&s.undivided)?,
+            self.option(s.hold.as_ref())?,
         ))
     }
 }

@@ -75,6 +75,8 @@ pub enum ClockSource {
     Loader,
     /// A number of MHz.
     Mhz(u16),
+    /// So many times the crystal.
+    Multiple(u8),
 }
 
 /// UART0 where chips differ. The registers FIFO, INT_RAW, INT_ST, INT_ENA, INT_CLR, CLKDIV, STATUS
@@ -142,6 +144,8 @@ pub struct SpiRegisters {
     pub prescaler: Option<Bits>,
     /// The whole clock, not divided.
     pub undivided: Bits,
+    /// Chip select stays low behind a command (`CS_KEEP_ACTIVE` of `spi_mem_reg.h` and `spi_reg.h`).
+    pub hold: Option<Bits>,
 }
 
 /// USB-Serial/JTAG.

@@ -54,6 +54,10 @@ pub(crate) struct Spi {
     status: u32,
     /// CLOCK, once it was written.
     clock: Option<u32>,
+    /// The register of [`SpiRegisters::hold`].
+    misc: u32,
+    /// What was sent since chip select is low.
+    held: Vec<u8>,
     data: [u8; DATA],
     /// The bits of CMD that the last command was run by.
     command: u32,
@@ -83,6 +87,8 @@ impl Spi {
             miso: 0,
             status: 0,
             clock: None,
+            misc: 0,
+            held: Vec::new(),
             command: 0,
             data: [0; DATA],
             done_at: 0,
@@ -121,7 +127,7 @@ impl Spi {
     }
 
     /// All that can be read back, and whether a command did more than read since this was asked.
-    pub fn snapshot(&mut self) -> ([u32; 9], [u8; DATA], bool) {
+    pub fn snapshot(&mut self) -> ([u32; 10], [u8; DATA], bool) {
         let clock = self.clock.unwrap_or(0);
         let registers = [
             self.addr,
@@ -132,6 +138,7 @@ impl Spi {
             self.mosi,
             self.miso,
             clock,
+            self.misc,
             self.status,
         ];
         (registers, self.data, std::mem::take(&mut self.acted))
@@ -156,6 +163,7 @@ impl Spi {
             _ if address == map.usr2 => self.usr2,
             _ if address == map.cmd + self.more.status => self.status,
             _ if address == map.cmd + self.more.undivided.addr => self.clock.unwrap_or(0),
+            _ if self.hold_register() == Some(address) => self.misc,
             _ => match map.lengths {
                 SpiLengths::Registers { mosi, .. } if address == mosi => self.mosi,
                 SpiLengths::Registers { miso, .. } if address == miso => self.miso,
@@ -187,6 +195,7 @@ impl Spi {
             _ if address == map.usr2 => self.usr2 = value,
             _ if address == map.cmd + self.more.status => self.status = value,
             _ if address == map.cmd + self.more.undivided.addr => self.clock = Some(value),
+            _ if self.hold_register() == Some(address) => self.misc = value,
             _ => match map.lengths {
                 SpiLengths::Registers { mosi, .. } if address == mosi => self.mosi = value,
                 SpiLengths::Registers { miso, .. } if address == miso => self.miso = value,
@@ -199,6 +208,10 @@ impl Spi {
     fn data_at(&self, address: u32) -> Option<usize> {
         let at = address.checked_sub(self.map.w0)? as usize;
         (at < DATA && at.is_multiple_of(4)).then_some(at)
+    }
+
+    fn hold_register(&self) -> Option<u32> {
+        self.more.hold.map(|bits| self.map.cmd + bits.addr)
     }
 
     fn run(&mut self, bits: u32, now: Instant, flash: &mut Nor) -> Option<Work> {
@@ -322,17 +335,28 @@ impl Spi {
         flash: &mut Nor,
     ) -> Option<Work> {
         self.commands += 1;
-        self.acted |= !sent.first().is_some_and(|command| READS.contains(command));
+        let is_read = |sent: &[u8]| sent.first().is_some_and(|command| READS.contains(command));
+        self.acted |= !is_read(sent);
         let cycles = 8 * (sent.len() as u64 + received as u64 / self.lines());
         self.done_at = now.0.as_nanos() as u64 + cycles * self.cycle_ps() / 1000;
+        // Looked at when a command ends, as the master of ESP-IDF relies on. Held reads are not
+        // modelled: they end with their command.
+        let holds = |hold: Bits| self.misc >> hold.lsb & 1 != 0;
+        if received == 0 && self.more.hold.is_some_and(holds) {
+            self.held.extend_from_slice(sent);
+            self.acted = true;
+            return None;
+        }
+        let mut all = std::mem::take(&mut self.held);
+        all.extend_from_slice(sent);
         let answer = &mut self.data[..received];
         if !self.attached {
             // The pins lead nowhere, and MISO is pulled down.
             answer.fill(0);
             return None;
         }
-        let work = flash.transact(now, sent, answer);
-        if let ([READ_STATUS, ..], [status, ..]) = (sent, &*answer) {
+        let work = flash.transact(now, &all, answer);
+        if let ([READ_STATUS, ..], [status, ..]) = (&*all, &*answer) {
             self.polls += u64::from(status & BUSY);
         }
         work
@@ -450,6 +474,39 @@ mod tests {
             bench.run(READ_STATUS);
             assert_eq!(bench.read(status), 0x1C, "{}", chip.id);
             assert_eq!(bench.read(chip.spi.w0), 0x1234_5678, "{}", chip.id);
+        }
+    }
+
+    #[test]
+    fn commands_with_chip_select_held_are_one_to_the_flash() {
+        for chip in guru_chip::CHIPS {
+            let Some(hold) = chip.registers.spi.hold else {
+                continue;
+            };
+            let mut bench = Bench::new(chip);
+            let misc = chip.spi.cmd + hold.addr;
+            let program = |bench: &mut Bench, usr: u32, held: bool, word: u32| {
+                bench.write(chip.spi.usr, usr | USR_MOSI);
+                bench.write(chip.spi.usr1, 23 << 26 | 31 << 17);
+                bench.write(chip.spi.usr2, 7 << 28 | 0x02);
+                if let SpiLengths::Registers { mosi, .. } = chip.spi.lengths {
+                    bench.write(mosi, 31);
+                }
+                let at = 0x1000;
+                bench.write(
+                    chip.spi.addr,
+                    if chip.spi.address_msb { at << 8 } else { at },
+                );
+                bench.write(chip.spi.w0, word);
+                bench.write(misc, u32::from(held) << hold.lsb);
+                bench.run(CMD_USR);
+            };
+            bench.run(WRITE_ENABLE);
+            program(&mut bench, USR_COMMAND | USR_ADDR, true, 0x0403_0201);
+            program(&mut bench, 0, false, 0x0807_0605);
+            let found = bench.nor.cells().read(0x1000..0x1008);
+            assert_eq!(found, [1, 2, 3, 4, 5, 6, 7, 8], "{}", chip.id);
+            assert_eq!(bench.nor.counts().program_commands, 1, "{}", chip.id);
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::Result;
 
@@ -23,6 +24,9 @@ pub struct Entry {
     watchdogs: Option<Watchdogs>,
     flash: Flash,
     rom: Rom,
+    /// `spi` of chips/registers/NAME.toml.
+    #[serde(skip)]
+    hold: Option<Bit>,
     /// None where the chip stays with its ROM.
     #[serde(default)]
     pub stub: Vec<Stub>,
@@ -38,6 +42,37 @@ struct Spi {
     miso_dlen: Option<u32>,
     w0: u32,
     address_msb: bool,
+}
+
+/// What of chips/registers/NAME.toml counts here.
+#[derive(Deserialize)]
+struct Registers {
+    spi: SpiRegisters,
+}
+
+#[derive(Deserialize)]
+struct SpiRegisters {
+    hold: Option<String>,
+}
+
+/// A bit of a register, whose address counts from the first one.
+struct Bit {
+    offset: u32,
+    number: u32,
+}
+
+impl Bit {
+    /// As in `0x34[10]`.
+    fn parse(text: &str) -> Result<Self> {
+        let parts = text
+            .strip_prefix("0x")
+            .and_then(|text| text.strip_suffix(']')?.split_once('['));
+        let (offset, number) = parts.ok_or_else(|| format!("{text:?} is no bit"))?;
+        Ok(Self {
+            offset: u32::from_str_radix(offset, 16)?,
+            number: number.parse()?,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -154,12 +189,24 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>> {
             .and_then(|name| name.to_str())
             .is_some_and(is_chip)
         {
-            let entry = toml::from_str(&fs::read_to_string(&path)?)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let mut entry: Entry = parse(&path)?;
+            if let Some(name) = path.file_name() {
+                let registers: Registers = parse(&folder.join("registers").join(name))?;
+                entry.hold = registers
+                    .spi
+                    .hold
+                    .map(|text| Bit::parse(&text))
+                    .transpose()?;
+            }
             entries.push(entry);
         }
     }
     Ok(entries)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    Ok(toml::from_str(&fs::read_to_string(path)?)
+        .map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
 /// chip.h.
@@ -183,6 +230,10 @@ pub fn header(entry: &Entry, stub: &Stub) -> Result<String> {
         ("ENCRYPTED_ALIGN", entry.flash.encrypted_align),
         ("SECURITY_INFO_LEN", entry.security_info_len()?),
     ];
+    if let Some(hold) = &entry.hold {
+        numbers.push(("SPI_MISC", hold.offset));
+        numbers.push(("SPI_HOLD_BIT", bit(hold.number)?));
+    }
     if let Some((mosi, miso)) = spi.mosi_dlen.zip(spi.miso_dlen) {
         numbers.push(("SPI_MOSI_DLEN", mosi));
         numbers.push(("SPI_MISO_DLEN", miso));
@@ -198,11 +249,8 @@ pub fn header(entry: &Entry, stub: &Stub) -> Result<String> {
             numbers.push(("SWD_KEY", swd.key));
         }
     }
-    let bit = 1_u32
-        .checked_shl(stub.reset.bit)
-        .ok_or("a register has 32 bits")?;
     numbers.push(("RESET_REGISTER", stub.reset.register));
-    numbers.push(("RESET_BIT", bit));
+    numbers.push(("RESET_BIT", bit(stub.reset.bit)?));
     if entry.has_windowed_rom() {
         numbers.push(("ROM_WINDOWED", 1));
     }
@@ -228,6 +276,10 @@ pub fn header(entry: &Entry, stub: &Stub) -> Result<String> {
         writeln!(text, "#define {name} {number:#x}u")?;
     }
     Ok(text)
+}
+
+fn bit(number: u32) -> Result<u32> {
+    Ok(1_u32.checked_shl(number).ok_or("a register has 32 bits")?)
 }
 
 /// Code into the one range; constants, variables and stack into the other, since the Xtensa chips

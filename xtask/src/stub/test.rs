@@ -25,10 +25,10 @@ pub fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     std::fs::create_dir_all(root.join("target/stub/fake"))?;
     std::fs::write(root.join("target/stub/fake/chip.h"), FAKE_CHIP)?;
-    let program = compile(&root, "host", &["md5", "slip", "inflate"])?;
+    let program = compile(&root, "host", &["md5", "slip", "plan", "inflate"])?;
     expect(&mut Command::new(&program))?;
     let parts = [
-        "commands", "write", "read", "host", "slip", "md5", "inflate",
+        "commands", "write", "read", "host", "slip", "plan", "md5", "inflate",
     ];
     let chip = compile(&root, "fake_chip", &parts)?;
     expect(

@@ -340,6 +340,7 @@ impl Peripherals {
         let hz = match source? {
             ClockSource::Crystal => self.crystal,
             ClockSource::Mhz(mhz) => u32::from(*mhz) * 1_000_000,
+            ClockSource::Multiple(times) => self.crystal.saturating_mul(u32::from(*times)),
             ClockSource::Apb => self.apb_hz(),
             ClockSource::Pll => self.hz(self.map.pll.as_ref()?)?,
             ClockSource::Loader => return None,
