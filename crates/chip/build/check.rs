@@ -24,6 +24,7 @@ pub fn chip(id: &str, chip: &Chip) -> Result<(), Vec<String>> {
     check.flash(chip);
     check.memory(chip);
     check.machine(chip);
+    check.fast_clock(chip);
     check.quirks(chip);
     if check.problems.is_empty() {
         Ok(())
@@ -713,6 +714,27 @@ impl Check<'_> {
             let place = format!("{:#x} stands in the window before it", pair[1].0);
             self.require(pair[0].1 <= pair[1].0, "machine", place);
         }
+    }
+
+    fn fast_clock(&mut self, chip: &Chip) {
+        let Some(fast) = &chip.fast_clock else {
+            return;
+        };
+        for write in &fast.writes {
+            self.one("fast_clock.writes", Some(&write.bits));
+        }
+        let place = "fast_clock";
+        self.require(!fast.writes.is_empty(), place, "sets nothing");
+        self.require(
+            fast.crystal != Some(0) && fast.uart != Some(0),
+            place,
+            "0 MHz",
+        );
+        self.require(
+            fast.uart.is_none() || fast.crystal.is_some(),
+            place,
+            "`uart` depends on `crystal`",
+        );
     }
 
     fn quirks(&mut self, chip: &Chip) {

@@ -165,6 +165,7 @@ impl Emit {
     flash: {},
     memory: {memory},
     machine: {machine},
+    fast_clock: {},
     rom_reserved: {reserved},
     irom: {:#010x}..{:#010x},
     drom: {:#010x}..{:#010x},
@@ -191,6 +192,7 @@ impl Emit {
             self.identity(c)?,
             self.security(c)?,
             self.flash(c)?,
+            self.fast_clock(c)?,
             c.memory.irom.0,
             c.memory.irom.1,
             c.memory.drom.0,
@@ -345,6 +347,27 @@ impl Emit {
 
     fn addr(&self, runs: &Runs) -> Result<u32, String> {
         Ok(runs.parse_one(&self.blocks)?.addr)
+    }
+
+    fn fast_clock(&self, c: &Chip) -> Result<String, String> {
+        let Some(fast) = &c.fast_clock else {
+            return Ok("None".into());
+        };
+        let mut writes = Vec::new();
+        for write in &fast.writes {
+            writes.push(format!(
+                "BitsWrite {{ bits: {}, value: {:#x}, delay_us: {} }}",
+                self.one(&write.bits)?,
+                write.value,
+                write.delay_us
+            ));
+        }
+        Ok(format!(
+            "Some(FastClock {{ crystal_mhz: {:?}, uart_mhz: {:?}, writes: &[{}] }})",
+            fast.crystal,
+            fast.uart,
+            writes.join(", ")
+        ))
     }
 
     fn option_bits(&self, runs: Option<&Runs>) -> Result<String, String> {

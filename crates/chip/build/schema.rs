@@ -34,6 +34,7 @@ pub struct Chip {
     pub flash: Flash,
     pub memory: Memory,
     pub machine: Option<Machine>,
+    pub fast_clock: Option<FastClock>,
     #[serde(default)]
     pub named_bits: BTreeMap<String, Runs>,
     /// Read and checked by `cargo xtask stub`, which alone needs it.
@@ -508,6 +509,23 @@ pub struct Machine {
     pub stack: u32,
     /// Start, end (exclusive).
     pub rom: Vec<(u32, u32)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FastClock {
+    pub crystal: Option<u8>,
+    pub uart: Option<u8>,
+    pub writes: Vec<BitsWrite>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BitsWrite {
+    pub bits: Runs,
+    pub value: u32,
+    #[serde(default)]
+    pub delay_us: u32,
 }
 
 #[derive(Deserialize)]

@@ -54,6 +54,9 @@ pub struct Chip {
     pub drom: Range<u32>,
     /// What the simulator needs in order to execute programs; `None`: it does not.
     pub machine: Option<Machine>,
+    /// How a program in RAM has the CPU run faster than the ROM's loader does; `None`: the rate is as
+    /// good as the line needs, or not known to be safe.
+    pub fast_clock: Option<FastClock>,
     /// UF2 family id, where one is assigned.
     pub uf2_family: Option<u32>,
     /// Behaviour that numbers cannot express; each has one function in the code.
@@ -732,6 +735,29 @@ pub struct Machine {
     pub stack: u32,
     /// Where the mask ROM is seen.
     pub rom: &'static [Range<u32>],
+}
+
+/// A rate of the CPU that needs no more core voltage than that of the ROM's loader.
+#[derive(Debug)]
+pub struct FastClock {
+    /// The crystal that it is made from, in MHz; `None`: any.
+    pub crystal_mhz: Option<u8>,
+    /// What clocks the UART from then on, in MHz, and has clocked it at the crystal's rate before;
+    /// `None`: the same as before.
+    pub uart_mhz: Option<u8>,
+    /// What has to be set, in this order.
+    pub writes: &'static [BitsWrite],
+}
+
+/// Bits of a register that are set to a value.
+#[derive(Debug, Clone, Copy)]
+pub struct BitsWrite {
+    /// The bits.
+    pub bits: Bits,
+    /// Their value.
+    pub value: u32,
+    /// Least time before, in microseconds.
+    pub delay_us: u32,
 }
 
 /// RAM at some addresses.

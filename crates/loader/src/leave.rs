@@ -68,6 +68,11 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Whether this session resets the chip as it likes.
+    pub(crate) fn resets(&self) -> bool {
+        matches!(self.options.before, Before::DefaultReset | Before::UsbReset)
+    }
+
     fn can_hold(&self) -> Result<(), Error> {
         let info = self.channel.link().info();
         let why = if self.device.usb_mode.is_some() {
@@ -104,8 +109,7 @@ impl<L: Link> Session<L> {
     ) -> Result<Leaving, Error> {
         self.can_leave(after)?;
         let to_rom = matches!(after, After::NoReset | After::SoftReset);
-        let resets = matches!(self.options.before, Before::DefaultReset | Before::UsbReset);
-        if to_rom && resets && self.stub_runs() {
+        if to_rom && self.resets() && self.stub_runs() {
             self.leave_stub(observer).await?;
         }
         let leaving = match after {

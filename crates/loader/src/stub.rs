@@ -3,6 +3,7 @@
 //! changed through it, and is put up again after each reset of the chip. Where it fails, the ROM's
 //! loader goes on.
 
+mod clock;
 mod proof;
 mod read;
 mod sectors;
@@ -38,6 +39,8 @@ pub(crate) struct StubState {
     running: Option<Running>,
     /// It ran, and is put up again when the chip was reset.
     wanted: bool,
+    /// Whether the CPU can run faster under it.
+    clock: clock::Clock,
     /// A sector was written through it, and is right.
     writes: bool,
     /// Why it is not used, once that was told.

@@ -9,11 +9,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{env, fs};
 
+use guru_chip::by_id;
 use guru_link::Cancel;
 use guru_plan::SECTOR;
 use guru_sim::{Endpoint, ServeEvent, SimOptions, serve};
 use guru_testkit::model::{Work, line_time, work};
 use guru_testkit::{Proxy, code, noise};
+use guru_wire::Opcode;
 
 use super::process::run;
 use super::{ADDRESS, MB};
@@ -103,6 +105,9 @@ pub struct Session {
 
 /// One command at one rate.
 pub struct Row {
+    /// How long ours takes to reach the chip, to know its flash and to leave it: resets, and what
+    /// passes before the line has its rate.
+    pub connected: Duration,
     pub chip: &'static str,
     pub kind: Kind,
     pub baud: u32,
@@ -113,9 +118,27 @@ pub struct Row {
 }
 
 impl Row {
-    /// What the line alone needs for the bytes of ours.
+    /// How long the work of ours took, between connecting and leaving.
+    pub fn took(&self) -> Duration {
+        self.ours.took.saturating_sub(self.connected)
+    }
+
+    /// Bytes of it, both ways.
+    pub fn bytes(&self) -> u64 {
+        let Work { connect, .. } = self.ours.work;
+        self.ours.work.bytes() - connect.out - connect.back
+    }
+
+    /// What the line alone needs for these, each at the rate at which it passes: where the ROM cannot
+    /// change it, the upload goes at the first one.
     pub fn line(&self) -> Duration {
-        line_time(self.ours.work.bytes(), self.baud)
+        let changes =
+            |chip: &guru_chip::Chip| chip.rom.answers(Opcode::ChangeBaudrate as u8, false);
+        let slow = match by_id(self.chip).is_some_and(changes) {
+            true => 0,
+            false => self.ours.work.upload,
+        };
+        line_time(slow, BAUDS[0]) + line_time(self.bytes() - slow, self.baud)
     }
 }
 
@@ -151,6 +174,7 @@ pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
                     experiment.run()
                 };
                 let row = Row {
+                    connected: connecting(chip, baud, programs)?,
                     chip,
                     kind,
                     baud,
@@ -176,6 +200,18 @@ fn progress(row: &Row) {
         row.ours.took.as_secs_f64(),
         row.reference.took.as_secs_f64()
     );
+}
+
+/// A session that does nothing else.
+fn connecting(chip: &str, baud: u32, programs: &Programs) -> Result<Duration> {
+    let flash = programs.folder.join("flash.bin");
+    fs::write(&flash, noise(4 * MB, 2))?;
+    let board = Chip::start(chip, "rfc2217", &flash)?;
+    let mut command = Command::new(programs.guru);
+    command.args(["--port", &board.port, "--baud", &baud.to_string()]);
+    command.args(["--stub", "none", "flash-id"]);
+    run(command, programs.folder)?;
+    board.stop()
 }
 
 /// Writes `app.bin`, and returns the flash's contents before.

@@ -43,6 +43,7 @@ impl<L: Link> Session<L> {
         if let Some((address, value)) = pointer {
             self.write_reg(address, value).await?;
         }
+        self.raise_clock().await?;
         if stub.kind == Kind::Guru {
             self.ask_for_all().await?;
         }
@@ -50,6 +51,7 @@ impl<L: Link> Session<L> {
         if let Some(reason) = self.stub_reads_wrong(&sample).await? {
             return Err(Failed::Stub(reason));
         }
+        self.clock_works();
         // A rate that the ROM could not change to.
         match self.work_baud {
             Some(baud) => Box::pin(self.raise_baud_to(baud, observer)).await?,

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use flate2::{Decompress, FlushDecompress};
+use guru_chip::Chip;
 use guru_link::{Instant, Lines, Link, LinkError, PortInfo};
 use guru_sim::SimLink;
 use guru_sim::flash::Flash;
 use guru_wire::slip::{self, Decoder, Event};
-use guru_wire::{Command, CommandError, ErrorCode, Opcode, Response, capability};
+use guru_wire::{Command, CommandError, ErrorCode, Opcode, RegisterWrite, Response, capability};
 use md5::{Digest, Md5};
 
 const SECTOR: u32 = 4096;
@@ -22,6 +23,8 @@ pub enum Fault {
     None,
     /// It never greets.
     Silent,
+    /// It is dead as soon as the CPU runs faster, up to the next reset.
+    DiesWhenFast,
     /// It reads flash wrongly.
     Misreads,
     /// It reports success and writes nothing.
@@ -37,6 +40,8 @@ pub enum Fault {
 pub struct Counts {
     pub starts: u32,
     pub begins: u32,
+    /// How often the CPU was made faster.
+    pub raised: u32,
     /// Blocks that were taken.
     pub blocks: u32,
     /// Sectors erased or programmed.
@@ -47,10 +52,12 @@ pub struct Counts {
 
 pub struct FakeStub {
     inner: SimLink,
+    chip: &'static Chip,
     decoder: Decoder,
     flash: Flash,
     fault: Fault,
     runs: bool,
+    dead: bool,
     answers: VecDeque<u8>,
     stream: Option<Stream>,
     /// State of a linear congruential generator.
@@ -72,13 +79,18 @@ struct Reading {
 
 impl FakeStub {
     pub fn open(url: &str, fault: Fault) -> Self {
+        let chip = url
+            .strip_prefix("sim://")
+            .and_then(|url| url.split('?').next());
         let inner = SimLink::open(url, guru_link::Cancel::default()).unwrap();
         Self {
             flash: inner.flash(),
             inner,
+            chip: chip.and_then(guru_chip::by_id).unwrap(),
             decoder: Decoder::new(0x5000),
             fault,
             runs: false,
+            dead: false,
             answers: VecDeque::new(),
             stream: None,
             random: 0,
@@ -102,6 +114,12 @@ impl FakeStub {
         let frame = slip::encode(packet);
         self.counts.bytes += frame.len() as u64;
         self.answers.extend(frame);
+    }
+
+    fn raises(&self, writes: &[RegisterWrite]) -> bool {
+        let fast = self.chip.fast_clock.as_ref();
+        let last = fast.and_then(|fast| fast.writes.last());
+        last.is_some_and(|last| writes.iter().any(|write| write.address == last.bits.addr))
     }
 
     /// Whether the next frame is.
@@ -343,8 +361,16 @@ impl Link for FakeStub {
             let register = matches!(opcode, Some(Opcode::ReadReg | Opcode::WriteReg));
             let entry = match Command::decode(&packet) {
                 Ok(Command::MemEnd { entry }) => entry,
+                Ok(Command::WriteReg { writes }) if self.raises(&writes) => {
+                    self.counts.raised += 1;
+                    self.dead = self.fault == Fault::DiesWhenFast;
+                    None
+                }
                 _ => None,
             };
+            if self.dead {
+                continue;
+            }
             if !self.runs && entry.is_some() {
                 self.counts.starts += 1;
                 self.runs = true;
@@ -374,6 +400,7 @@ impl Link for FakeStub {
     async fn set_lines(&mut self, lines: Lines) -> Result<(), LinkError> {
         if lines.rts == Some(true) {
             self.runs = false;
+            self.dead = false;
         }
         self.inner.set_lines(lines).await
     }

@@ -140,6 +140,23 @@ fn a_stub_that_is_silent_or_reads_wrongly_is_given_up_before_anything_is_changed
 }
 
 #[test]
+fn a_cpu_that_does_not_bear_the_higher_rate_gets_its_stub_without_it() {
+    for chip in ["esp32", "esp32c3", "esp32s2", "esp8266"] {
+        let (mut session, _) = connect(chip, Fault::DiesWhenFast);
+        let bytes = code(100_000, 1);
+        let (_, events) = write(&mut session, request(&bytes));
+        assert_eq!(notices(&events), [], "{chip}");
+        assert_holds(&session, &bytes, chip);
+        let counts = &session.link().counts;
+        assert_eq!((counts.starts, counts.raised), (2, 1), "{chip}");
+    }
+    let (mut session, _) = connect("esp32c3", Fault::Resets(4));
+    write(&mut session, request(&code(300_000, 1)));
+    let counts = &session.link().counts;
+    assert_eq!((counts.starts, counts.raised), (2, 2), "after a reset");
+}
+
+#[test]
 fn an_unchanged_file_costs_no_upload_and_less_than_2_kb() {
     let (mut session, _) = connect("esp32c3", Fault::None);
     let bytes = code(1 << 20, 1);
