@@ -13,7 +13,7 @@ use guru_link::{
 };
 
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(30);
 
 fn listen(host: &str) -> (TcpListener, u16) {
     let listener = TcpListener::bind((host, 0)).unwrap();
@@ -306,7 +306,7 @@ fn a_server_that_does_not_confirm_lines_is_waited_for_once() {
     }
     let taken = link.now() - start;
     assert!(
-        taken >= Duration::from_millis(100) && taken < LONG / 2,
+        taken >= Duration::from_millis(100) && taken < Duration::from_secs(5),
         "{taken:?}"
     );
     drop(link);

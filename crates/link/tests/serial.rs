@@ -10,7 +10,7 @@ use guru_link::{
 };
 
 const SHORT: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(30);
 
 fn open(pty: &Pty) -> SerialLink {
     SerialLink::open(pty.path(), &OpenOptions::default()).unwrap()

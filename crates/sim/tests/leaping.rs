@@ -138,7 +138,8 @@ fn an_hour_of_waiting_takes_no_time() {
     let begun = std::time::Instant::now();
     block_on(host.link.sleep(Duration::from_secs(3600))).unwrap();
     assert_eq!(host.link.device().steps() / 3600 / 20_000_000, 1);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    // Step by step it is half an hour.
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
 /// `cargo test --release -p guru-sim --test leaping -- --ignored`

@@ -285,7 +285,7 @@ fn a_read_goes_on_over_a_port_that_went_away_and_came_back() {
             })
         }
     });
-    let port = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    let port = receiver.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(port, link.to_str().unwrap());
     let serial = SerialLink::open(&port, &OpenOptions::default()).unwrap();
     let options = ConnectOptions {
