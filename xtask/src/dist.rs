@@ -29,17 +29,34 @@ const COMPLETIONS: [(&str, &str); 5] = [
 /// Files of the repository that come along.
 const TEXTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Builds for a target, the machine's own where none is named, and packs.
-pub fn run(target: Option<&str>) -> Result<()> {
+/// What is packed.
+#[derive(Clone, Copy)]
+pub enum Program<'a> {
+    /// Built as it is released, for this machine.
+    Here,
+    /// The same for a target, by its triple.
+    For(&'a str),
+    /// This one, which is built already, for this machine.
+    Built(&'a Path),
+}
+
+/// Builds the program, unless it is there, and packs.
+pub fn run(program: Program) -> Result<()> {
     let root = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     let host = host()?;
-    let target = target.unwrap_or(&host);
+    let target = match program {
+        Program::For(target) => target,
+        Program::Here | Program::Built(_) => &host,
+    };
     let windows = target.contains("windows");
     let metadata = metadata(&root, target)?;
     let output = PathBuf::from(text(&metadata["target_directory"])?);
 
     // What is made by running the program is made by one that runs here.
-    let here = build(&root, &output, None)?;
+    let here = match program {
+        Program::Built(path) => path.to_owned(),
+        Program::Here | Program::For(_) => build(&root, &output, None)?,
+    };
     let program = if target == host {
         here.clone()
     } else {

@@ -14,6 +14,8 @@ mod stub;
 use std::error::Error;
 use std::process::ExitCode;
 
+use dist::Program;
+
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
@@ -23,6 +25,7 @@ usage: cargo xtask TASK
   stub [--check]       compile stub/ for every chip and write stub/blobs; --check: compare instead
   stub --test          test the parts of the stub that need no chip, with this machine's compiler
   dist [TRIPLE]        build an archive for a release, for this machine or another target
+  dist --built PROGRAM pack a program that is built already, for this machine
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
   bench stubs          only what flasher stubs do, and print it
   bench images         only commands on files alone, and print it
@@ -43,8 +46,9 @@ fn main() -> ExitCode {
         ["stub"] => stub::run(stub::Mode::Write),
         ["stub", "--check"] => stub::run(stub::Mode::Check),
         ["stub", "--test"] => stub::test::run(),
-        ["dist"] => dist::run(None),
-        ["dist", target] => dist::run(Some(target)),
+        ["dist"] => dist::run(Program::Here),
+        ["dist", "--built", program] => dist::run(Program::Built(program.as_ref())),
+        ["dist", target] => dist::run(Program::For(target)),
         ["bench"] => bench::run_all(),
         ["bench", "stubs"] => bench::run_stubs(),
         ["bench", "images"] => bench::run_images(),
