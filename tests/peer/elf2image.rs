@@ -57,10 +57,10 @@ const PARTS: [&str; 18] = [
 ];
 
 /// A chip, an ELF file and options.
-struct Combination {
-    name: String,
-    words: Vec<String>,
-    elf: Vec<u8>,
+pub struct Combination {
+    pub name: String,
+    pub words: Vec<String>,
+    pub elf: Vec<u8>,
 }
 
 /// What the reference did.
@@ -113,7 +113,7 @@ pub fn made_up(reference: &Reference) -> Result<(), Failed> {
 
 /// What became of a combination.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+pub enum Outcome {
     /// Images, the same to the byte.
     Same,
     /// Refused by both, with these words.
@@ -164,7 +164,7 @@ pub fn real(reference: &Reference) -> Result<(), Failed> {
 }
 
 /// What became of each, all of them the same with both.
-fn compare(
+pub fn compare(
     name: &str,
     combinations: &[Combination],
     reference: &Reference,
@@ -277,7 +277,7 @@ fn lines(said: &str) -> Vec<String> {
 }
 
 /// What a folder holds beside the ELF file.
-fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failed> {
+pub fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failed> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -14,6 +14,7 @@ mod images;
 mod inputs;
 mod javascript;
 mod lines;
+mod linked;
 mod process;
 mod rfc2217;
 mod same_work;
@@ -84,6 +85,10 @@ fn main() -> ExitCode {
     trials.push(trial(
         "images of made-up programs are those of the reference".into(),
         Box::new(elf2image::made_up),
+    ));
+    trials.push(trial(
+        "images of awkward layouts are those of the reference".into(),
+        Box::new(linked::awkward),
     ));
     trials.push(trial(
         "images of real programs are those of the reference".into(),
