@@ -21,7 +21,7 @@
 #define READ 0x1303u
 #define PROGRAM 0x1202u
 #define ERASE_4K 0x2120u
-#define ERASE_32K 0x5c52u
+#define ERASE_32K 0x52u
 #define ERASE_64K 0xdcd8u
 
 static uint32_t flash_size;  // 0: not known

@@ -5,6 +5,6 @@
 
 #define SECTOR 0x1000u
 
-// The largest of 64, 32 and 4 KB that begins at `address` by alignment and does not reach beyond
-// `end`. Both are multiples of 4 KB, and address < end.
+// The largest of 64, 32 (below 16 MB) and 4 KB that begins at `address` by alignment and does not reach
+// beyond `end`. Both are multiples of 4 KB, and address < end.
 uint32_t erase_unit(uint32_t address, uint32_t end);

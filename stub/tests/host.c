@@ -42,6 +42,8 @@ static void test_plan(void) {
     CLAIM("an aligned 64 KB is one unit", erase_unit(0x10000, 0x20000) == 0x10000);
     CLAIM("32 KB when 64 do not fit", erase_unit(0x10000, 0x1f000) == 0x8000);
     CLAIM("32 KB when 64 are not aligned", erase_unit(0x8000, 0x20000) == 0x8000);
+    CLAIM("no 32 KB from 16 MB on", erase_unit(0x1008000, 0x1010000) == 0x1000);
+    CLAIM("64 KB from 16 MB on", erase_unit(0x1010000, 0x1020000) == 0x10000);
     CLAIM("a sector else", erase_unit(0x9000, 0x20000) == 0x1000);
     CLAIM("never beyond the end", erase_unit(0x10000, 0x11000) == 0x1000);
     for (uint32_t start = 0; start < 0x30000; start += SECTOR)

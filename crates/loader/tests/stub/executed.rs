@@ -233,8 +233,9 @@ fn flash_beyond_16_mb_is_written_read_verified_and_erased_where_the_stub_has_the
     let start = noise(1 << 18, 9);
     flash.load(0, &start);
     let mut session = block_on(Session::connect(link, options(), &mut |_| {})).unwrap();
-    // Over the boundary.
+    // Over the boundary, and behind it as much as half a block.
     let at = 0x0FF_F000;
+    flash.load(at, &noise(1 << 16, 8));
     let bytes = code(40_000, 1);
     let mut request = request(&bytes);
     request.files[0].address = at;
