@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use guru_chip::Chip;
-use guru_image::{BuildOptions, Contents, Elf, FlashMode, ImageInfo, InfoError, SharedPage, build};
+use guru_image::{
+    BuildOptions, Contents, Elf, Esp8266Version, FlashMode, ImageInfo, InfoError, SharedPage, build,
+};
 
 use crate::build::{Build, Settings, System};
 use crate::error::ProjectError;
@@ -92,12 +94,20 @@ pub(crate) struct App {
     pub files: Vec<(Option<u32>, Contents)>,
 }
 
+/// What starts an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StartedBy {
+    Rom,
+    Bootloader,
+}
+
 /// The image of a program for a chip.
 pub(crate) fn image(
     program: &Program,
     from: Option<&Build>,
     chip: &'static Chip,
     settings: &Settings,
+    started_by: StartedBy,
 ) -> Result<App, ProjectError> {
     let (path, elf) = match program {
         Program::Image { contents, .. } => {
@@ -131,8 +141,11 @@ pub(crate) fn image(
         }
         other = Some(beside);
     }
-    if chip.image.chip_id.is_none() {
-        needs_eboot(elf, chip)?;
+    match (chip.image.chip_id, started_by) {
+        // The bootloader of the ESP8266_RTOS_SDK has images of its own.
+        (None, StartedBy::Bootloader) => options.version = Esp8266Version::V3,
+        (None, StartedBy::Rom) => needs_eboot(elf, chip)?,
+        (Some(_), _) => {}
     }
     Ok(App {
         source: AppSource::Made { other },

@@ -6,7 +6,7 @@ use guru_chip::{Chip, Revision};
 use guru_image::{Contents, Elf, ImageError, ImageInfo, InfoError, Problem};
 use guru_store::{Kind, MAX_LEN, Parsed, Partition, PartitionTable, Rules, Target};
 
-use crate::app::{App, AppSource, Program, image, made, options};
+use crate::app::{App, AppSource, Program, StartedBy, image, made, options};
 use crate::build::{Build, BuildFile, Settings, System};
 use crate::error::{FoundIn, ProjectError};
 use crate::installed::{Roots, Searched, bootloaders};
@@ -210,6 +210,7 @@ impl Planner<'_> {
             self.request.build,
             self.board.chip,
             &settings,
+            StartedBy::Bootloader,
         )?;
         if let AppSource::Made { other: Some(other) } = &app.source {
             notes.push(format!(
@@ -327,6 +328,7 @@ impl Planner<'_> {
             self.request.build,
             self.board.chip,
             &self.request.settings,
+            StartedBy::Rom,
         )?;
         let mut parts = self.app_parts(app, self.rules.bootloader_offset)?;
         parts.sort_by_key(|part| part.address);

@@ -415,6 +415,16 @@ fn arduino_and_platformio_on_the_esp8266_have_one_file_for_the_start_of_the_flas
     let bare = folder.file("bare.elf", ElfWriter::application(chip, 1).bytes());
     let plan = Ask::new(&bare, chip).plan().unwrap();
     assert_eq!(places(&plan), [(0, Role::App), (0x1_0000, Role::App)]);
+    // Behind a bootloader the application is one file, where the table says.
+    let mut ask = Ask::new(&bare, chip);
+    ask.bootloader = BootloaderChoice::File(folder.file("boot.bin", boot));
+    ask.table = Some(named("app,app,factory,0x10000,512K\n"));
+    let expected = [
+        (0, Role::Bootloader),
+        (0x8000, Role::Table),
+        (0x1_0000, Role::App),
+    ];
+    assert_eq!(places(&ask.plan().unwrap()), expected);
 }
 
 #[test]
