@@ -5,6 +5,7 @@
 //! is compared does not depend on how busy this machine is: bytes, round trips, and the time that
 //! one model computes from the recording. Only start-up and host times are measured by a clock.
 
+mod cpu;
 mod images;
 mod process;
 mod report;
@@ -116,6 +117,8 @@ struct Measured {
     stubs: Vec<stub::Row>,
     /// On files alone.
     images: Vec<images::Row>,
+    /// Millions of instructions a second on a virtual chip.
+    mips: Option<f64>,
     startup_ours: Startup,
     startup_reference: Startup,
     /// A write of 16 MB by ours.
@@ -200,6 +203,12 @@ pub fn run_stubs() -> Result<()> {
     Ok(())
 }
 
+/// Measures how fast a virtual chip executes, and prints it.
+pub fn run_cpu() -> Result<()> {
+    print(vec![cpu::aim(cpu::measure(&Setup::new()?)?)], "");
+    Ok(())
+}
+
 /// Measures commands on files alone, and prints what came of it.
 pub fn run_images() -> Result<()> {
     let rows = images::measure(&Setup::new()?)?;
@@ -267,6 +276,7 @@ pub fn run_all() -> Result<()> {
         rows,
         stubs: setup.stubs()?,
         images: images::measure(&setup)?,
+        mips: cpu::measure(&setup)?,
         board,
         farm,
         startup_ours: startup(|| setup.ours(["version"]))?,

@@ -29,6 +29,7 @@ usage: cargo xtask TASK
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
   bench stubs          only what flasher stubs do, and print it
   bench images         only commands on files alone, and print it
+  bench cpu            only how fast a virtual chip executes, and print it
 ";
 
 /// What went wrong, for the person at the keyboard.
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run_all(),
         ["bench", "stubs"] => bench::run_stubs(),
         ["bench", "images"] => bench::run_images(),
+        ["bench", "cpu"] => bench::run_cpu(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

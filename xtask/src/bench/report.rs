@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Measured, Row, Side, images, stub_report};
+use super::{Kind, Measured, Row, Side, cpu, images, stub_report};
 
 const BAUDS: [u32; 4] = [115_200, 460_800, 921_600, 2_000_000];
 /// How far above the bound a write may be.
@@ -38,6 +38,7 @@ pub fn page(measured: &Measured) -> String {
     let others = [
         stub_report::aims(&measured.stubs),
         images::aims(&measured.images),
+        vec![cpu::aim(measured.mips)],
     ];
     for (aim, found, met) in by_rom.chain(others.into_iter().flatten()) {
         let met = if met { "yes" } else { "**no**" };
