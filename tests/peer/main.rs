@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most of the time is spent waiting, for ports and for what chips are waited for.
     let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-    arguments.test_threads.get_or_insert(4 * cores);
+    arguments.test_threads.get_or_insert(2 * cores);
     let reference = Arc::new(Reference::find());
     let trial = |name: String, test: Test<Reference>| needs(&reference, name, test);
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use guru_chip::Chip;
 use guru_image::FlashMode;
 
+use crate::built_in;
+
 /// Folders below which packages lie. Those that are not there are passed over.
 #[derive(Debug, Clone, Default)]
 pub struct Roots {
@@ -22,13 +24,15 @@ pub struct Roots {
     pub platformio: Vec<PathBuf>,
 }
 
-/// A file that may be a bootloader for a chip; it is not looked into.
+/// What may be a bootloader for a chip; it is not looked into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The file: an image, or an ELF file.
     pub path: PathBuf,
     /// The package that it is from.
     pub package: &'static str,
+    /// What is in it, where it is no file but a part of this program.
+    pub built_in: Option<Vec<u8>>,
 }
 
 /// Where it was looked for bootloaders, and what is wrong with those that were found.
@@ -111,11 +115,19 @@ pub fn bootloaders(
                     found.extend(files.into_iter().map(|path| Candidate {
                         path,
                         package: package.name,
+                        built_in: None,
                     }));
                 }
             }
         }
     }
+    found.extend(
+        built_in::bootloader(chip, mode, crystal).map(|bytes| Candidate {
+            path: PathBuf::from(format!("{}-bootloader.bin", chip.id)),
+            package: "the espflash crate, in this program",
+            built_in: Some(bytes),
+        }),
+    );
     (found, searched)
 }
 

@@ -9,6 +9,7 @@ mod app;
 mod arduino;
 mod boards;
 mod build;
+mod built_in;
 mod error;
 mod esp_idf;
 mod find;

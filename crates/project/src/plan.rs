@@ -387,7 +387,11 @@ impl Planner<'_> {
         for candidate in found {
             let file = BuildFile::new(Role::Bootloader.name(), candidate.path.clone(), None);
             let start = self.rules.bootloader_offset;
-            let bootloader = self.open(&file.path).and_then(|contents| {
+            let contents = match candidate.built_in {
+                Some(bytes) => Ok(Contents::from_bytes(candidate.package, bytes)?),
+                None => self.open(&file.path),
+            };
+            let bootloader = contents.and_then(|contents| {
                 let part = Part {
                     from: candidate.package.to_owned(),
                     ..self.part_of(Role::Bootloader, &file, start, contents)
