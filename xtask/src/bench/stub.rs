@@ -149,66 +149,42 @@ pub struct Programs<'a> {
     pub folder: &'a Path,
 }
 
-/// Measures all of it, chips beside each other: what counts is their time.
+/// Measures all of it.
 pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
-    let measured: Vec<_> = thread::scope(|scope| {
-        let of_chip = |chip| scope.spawn(move || measure_chip(chip, programs));
-        let running = CHIPS.map(of_chip);
-        running
-            .into_iter()
-            .map(|chip| chip.join().map_err(|_| "a measurement panicked".to_owned()))
-            .collect()
-    });
     let mut rows = Vec::new();
-    for chip in measured {
-        rows.extend(chip??);
-    }
-    Ok(rows)
-}
-
-fn measure_chip(chip: &'static str, programs: &Programs) -> std::result::Result<Vec<Row>, String> {
-    let folder = programs.folder.join(chip);
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let programs = Programs {
-        folder: &folder,
-        ..*programs
-    };
-    rows(chip, &programs).map_err(|error| error.to_string())
-}
-
-fn rows(chip: &'static str, programs: &Programs) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for kind in Kind::ALL {
-        // At the slow rate the line is all that counts: once is enough.
-        let bauds = if kind == Kind::Fresh && chip == "esp32c3" {
-            &BAUDS[..]
-        } else {
-            &BAUDS[1..]
-        };
-        for &baud in bauds {
-            let before = prepare(kind, programs.folder)?;
-            let measure = |who| {
-                let experiment = Experiment {
-                    who,
+    for chip in CHIPS {
+        for kind in Kind::ALL {
+            // At the slow rate the line is all that counts: once is enough.
+            let bauds = if kind == Kind::Fresh && chip == "esp32c3" {
+                &BAUDS[..]
+            } else {
+                &BAUDS[1..]
+            };
+            for &baud in bauds {
+                let before = prepare(kind, programs.folder)?;
+                let measure = |who| {
+                    let experiment = Experiment {
+                        who,
+                        chip,
+                        kind,
+                        baud,
+                        before: &before,
+                        programs,
+                    };
+                    experiment.run()
+                };
+                let row = Row {
+                    connected: connecting(chip, baud, programs)?,
                     chip,
                     kind,
                     baud,
-                    before: &before,
-                    programs,
+                    ours: measure(Who::Ours)?,
+                    reference: measure(Who::Reference)?,
+                    rom: kind.by_rom().then(|| measure(Who::Rom)).transpose()?,
                 };
-                experiment.run()
-            };
-            let row = Row {
-                connected: connecting(chip, baud, programs)?,
-                chip,
-                kind,
-                baud,
-                ours: measure(Who::Ours)?,
-                reference: measure(Who::Reference)?,
-                rom: kind.by_rom().then(|| measure(Who::Rom)).transpose()?,
-            };
-            progress(&row);
-            rows.push(row);
+                progress(&row);
+                rows.push(row);
+            }
         }
     }
     Ok(rows)
