@@ -7,17 +7,15 @@ use guru_wire::RegisterWrite;
 
 use crate::{Error, Session};
 
-/// What is known of the higher rate.
+/// Whether the higher rate is chosen when a stub comes up.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clock {
-    /// Not tried yet.
+    /// Nothing speaks against it.
     #[default]
-    Untried,
-    /// Chosen, and the stub has not yet proved itself with it.
+    Raised,
+    /// It was chosen, and the stub has not yet proved itself with it.
     Tried,
-    /// The stub has proved itself with it.
-    Works,
-    /// The stub has not come through its proof with it.
+    /// A stub has not come through its proof with it.
     Left,
 }
 
@@ -78,7 +76,7 @@ impl<L: Link> Session<L> {
     /// The stub has proved itself at the rate that the CPU has now.
     pub(super) fn clock_works(&mut self) {
         if self.stub.clock == Clock::Tried {
-            self.stub.clock = Clock::Works;
+            self.stub.clock = Clock::Raised;
         }
     }
 }
