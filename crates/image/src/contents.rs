@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use md5::{Digest, Md5};
-use sha2::Sha256;
 use thiserror::Error;
+
+use crate::sha256::Sha256;
 
 /// The largest contents in bytes: 1 GiB, four times the largest flash there is, so that the sum of
 /// a length and a padding stays inside 32 bits.
@@ -301,7 +302,7 @@ impl Contents {
     pub fn sha256(&self, range: Range<u32>) -> Result<[u8; 32], ReadError> {
         let mut digest = Sha256::new();
         self.for_each_chunk(range, |chunk| digest.update(chunk))?;
-        Ok(digest.finalize().into())
+        Ok(digest.finish())
     }
 
     /// Whether all of `range` is 0xFF, so that an erased sector already holds it.

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use guru_chip::ImageRules;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::contents::{Contents, ReadError};
 use crate::header::{ExtendedHeader, HEADER_LEN, Header, HeaderError};
+use crate::sha256::Sha256;
 
 /// Length in bytes of the address and length before each segment.
 pub const SEGMENT_HEADER_LEN: u32 = 8;
@@ -200,7 +200,7 @@ impl Image {
         if let Some(sha) = sha {
             let offset = offset + 1;
             let stored: [u8; DIGEST_LEN as usize] = read(contents, offset, Part::Digest)?;
-            if stored != *sha.finalize() {
+            if stored != sha.finish() {
                 return Err(ImageError::Digest { offset });
             }
         }

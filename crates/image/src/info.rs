@@ -5,7 +5,6 @@ mod problem;
 use std::ops::Range;
 
 use guru_chip::{Chip, Revision};
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::compatible::{Compatibility, Mismatch, compatibility};
@@ -15,6 +14,7 @@ use crate::descriptor::{AppDescriptor, BootloaderDescriptor};
 use crate::header::{ExtendedHeader, HEADER_LEN, Header, MAGIC};
 use crate::image::{DIGEST_LEN, Form, Image, ImageError, Part, SEGMENT_HEADER_LEN, Segment, read};
 use crate::kind::Kind;
+use crate::sha256::Sha256;
 use crate::signature::{self, Signature};
 
 pub use problem::Problem;
@@ -186,7 +186,7 @@ impl ImageInfo {
         let digest = sha.map(|sha| Checked {
             offset: image.checksum_offset + 1,
             stored: behind,
-            computed: sha.finalize().into(),
+            computed: sha.finish(),
         });
         let digest = digest.filter(|digest| image.extended.is_some() || digest.is_valid());
         let end = match &digest {

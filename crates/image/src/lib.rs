@@ -19,6 +19,7 @@ mod patch;
 mod ram;
 #[cfg(test)]
 mod scratch;
+mod sha256;
 mod signature;
 mod split;
 pub mod uf2;

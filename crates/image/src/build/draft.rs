@@ -5,7 +5,6 @@
 
 use std::io::{self, Write};
 
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::BuildError;
@@ -14,6 +13,7 @@ use crate::contents::{CHUNK, Contents, ReadError};
 use crate::crc32::{crc32, of_sdk};
 use crate::header::HEADER_LEN;
 use crate::image::{CHECKSUM_SEED, SEGMENT_HEADER_LEN};
+use crate::sha256::Sha256;
 
 /// A segment must be shorter than this (ESP-IDF, `SIXTEEN_MB` of `esp_image_format.c`).
 const MAX_SEGMENT: u64 = 16 << 20;
@@ -253,7 +253,7 @@ impl Draft {
                 }
                 Chunk::Sha256 => {
                     if let Some(sha) = writer.sha.take() {
-                        writer.put(&sha.finalize(), Summed::No)?;
+                        writer.put(&sha.finish(), Summed::No)?;
                     }
                 }
                 Chunk::Crc32 => {
