@@ -21,8 +21,10 @@ use super::process::run;
 use super::{ADDRESS, MB};
 use crate::Result;
 
-/// Rates of the line in bits per second.
-pub const BAUDS: [u32; 2] = [115_200, 921_600];
+/// Rate of the line in bits per second.
+pub const BAUD: u32 = 921_600;
+/// The one at which a session begins.
+const FIRST_BAUD: u32 = 115_200;
 /// Chips that are measured: both kinds of RISC-V and Xtensa ROM, and the oldest one.
 const CHIPS: [&str; 4] = ["esp32c3", "esp32", "esp32s3", "esp8266"];
 /// Bytes of firmware in the flash that is read whole.
@@ -80,9 +82,14 @@ impl Kind {
         }
     }
 
-    /// Whether the ROM alone is worth measuring: reading 4 MB by it takes most of an hour.
-    fn by_rom(self) -> bool {
+    /// Whether it is measured on all chips: what executes for minutes is left to the first one.
+    fn everywhere(self) -> bool {
         self != Self::ReadWhole
+    }
+
+    /// Whether the ROM alone is measured as well, which reads for most of an hour.
+    fn by_rom(self) -> bool {
+        !matches!(self, Self::Read | Self::ReadWhole)
     }
 }
 
@@ -103,14 +110,13 @@ pub struct Session {
     pub took: Duration,
 }
 
-/// One command at one rate.
+/// One command on one chip.
 pub struct Row {
     /// How long ours takes to reach the chip, to know its flash and to leave it: resets, and what
     /// passes before the line has its rate.
     pub connected: Duration,
     pub chip: &'static str,
     pub kind: Kind,
-    pub baud: u32,
     pub ours: Session,
     pub reference: Session,
     /// Ours without a stub.
@@ -138,7 +144,7 @@ impl Row {
             true => 0,
             false => self.ours.work.upload,
         };
-        line_time(slow, BAUDS[0]) + line_time(self.bytes() - slow, self.baud)
+        line_time(slow, FIRST_BAUD) + line_time(self.bytes() - slow, BAUD)
     }
 }
 
@@ -153,38 +159,30 @@ pub struct Programs<'a> {
 pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for chip in CHIPS {
-        for kind in Kind::ALL {
-            // At the slow rate the line is all that counts: once is enough.
-            let bauds = if kind == Kind::Fresh && chip == "esp32c3" {
-                &BAUDS[..]
-            } else {
-                &BAUDS[1..]
-            };
-            for &baud in bauds {
-                let before = prepare(kind, programs.folder)?;
-                let measure = |who| {
-                    let experiment = Experiment {
-                        who,
-                        chip,
-                        kind,
-                        baud,
-                        before: &before,
-                        programs,
-                    };
-                    experiment.run()
-                };
-                let row = Row {
-                    connected: connecting(chip, baud, programs)?,
+        let connected = connecting(chip, programs)?;
+        let measured = |kind: &Kind| kind.everywhere() || chip == CHIPS[0];
+        for kind in Kind::ALL.into_iter().filter(measured) {
+            let before = prepare(kind, programs.folder)?;
+            let measure = |who| {
+                let experiment = Experiment {
+                    who,
                     chip,
                     kind,
-                    baud,
-                    ours: measure(Who::Ours)?,
-                    reference: measure(Who::Reference)?,
-                    rom: kind.by_rom().then(|| measure(Who::Rom)).transpose()?,
+                    before: &before,
+                    programs,
                 };
-                progress(&row);
-                rows.push(row);
-            }
+                experiment.run()
+            };
+            let row = Row {
+                connected,
+                chip,
+                kind,
+                ours: measure(Who::Ours)?,
+                reference: measure(Who::Reference)?,
+                rom: kind.by_rom().then(|| measure(Who::Rom)).transpose()?,
+            };
+            progress(&row);
+            rows.push(row);
         }
     }
     Ok(rows)
@@ -193,22 +191,21 @@ pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
 #[expect(clippy::print_stderr, reason = "a program that talks to a person")]
 fn progress(row: &Row) {
     eprintln!(
-        "{} on {} at {} baud: {:.2} s, the reference {:.2} s",
+        "{} on {}: {:.2} s, the reference {:.2} s",
         row.kind.name(),
         row.chip,
-        row.baud,
         row.ours.took.as_secs_f64(),
         row.reference.took.as_secs_f64()
     );
 }
 
 /// A session that does nothing else.
-fn connecting(chip: &str, baud: u32, programs: &Programs) -> Result<Duration> {
+fn connecting(chip: &str, programs: &Programs) -> Result<Duration> {
     let flash = programs.folder.join("flash.bin");
     fs::write(&flash, noise(4 * MB, 2))?;
     let board = Chip::start(chip, "rfc2217", &flash)?;
     let mut command = Command::new(programs.guru);
-    command.args(["--port", &board.port, "--baud", &baud.to_string()]);
+    command.args(["--port", &board.port, "--baud", &BAUD.to_string()]);
     command.args(["--stub", "none", "flash-id"]);
     run(command, programs.folder)?;
     board.stop()
@@ -248,7 +245,6 @@ struct Experiment<'a> {
     who: Who,
     chip: &'static str,
     kind: Kind,
-    baud: u32,
     before: &'a [u8],
     programs: &'a Programs<'a>,
 }
@@ -297,7 +293,7 @@ impl Experiment<'_> {
             }
             Who::Ours | Who::Rom => Command::new(self.programs.guru),
         };
-        command.args(["--port", port, "--baud", &self.baud.to_string()]);
+        command.args(["--port", port, "--baud", &BAUD.to_string()]);
         if self.who == Who::Rom {
             command.args(["--stub", "none"]);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::stub::{Kind, Row, Session};
+use super::stub::{BAUD, Kind, Row, Session};
 use super::{ADDRESS, MB};
 use guru_plan::{FlashTimes, SECTOR, erases};
 
@@ -18,15 +18,15 @@ const PAGE: usize = 256;
 
 /// The tables.
 pub fn section(rows: &[Row]) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "\n## With flasher stubs\n\n\
          Guru with its own stub, esptool with its own, and Guru with the ROM alone, on one virtual chip that \
-         executes\nboth stubs. Bytes both ways, uploads included; round trips; and seconds by the chip's own \
+         executes\nboth stubs, at {BAUD} baud. Bytes both ways, uploads included; round trips; and seconds by the chip's own \
          clock, which stands\nstill while a client thinks: the line, each transfer over USB (1 ms), the CPU's \
          instructions and the flash.\nThe aims above leave out connecting and leaving, where the pulses of \
          resets take most of the time.\n\n\
-         | chip | command | baud | bytes | esptool | ROM | round trips | esptool | ROM | seconds | esptool | \
-         ROM |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         | chip | command | bytes | esptool | ROM | round trips | esptool | ROM | seconds | esptool | \
+         ROM |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     );
     for row in rows {
         let [ours, theirs, rom] =
@@ -42,7 +42,7 @@ pub fn section(rows: &[Row]) -> String {
                     }),
                 ]
             });
-        let _ = write!(text, "| {} | {} | {}", row.chip, row.kind.name(), row.baud);
+        let _ = write!(text, "| {} | {}", row.chip, row.kind.name());
         for column in 0..3 {
             let _ = write!(
                 text,
@@ -124,11 +124,10 @@ fn above<'a>(rows: impl Iterator<Item = (&'a Row, Duration)>) -> (String, bool) 
     let above = ratio(&worst) - 1.0;
     (
         format!(
-            "at most {:.1} % above ({} on {} at {})",
+            "at most {:.1} % above ({} on {})",
             100.0 * above,
             worst.0.kind.name(),
             worst.0.chip,
-            worst.0.baud
         ),
         above <= AIM_ABOVE,
     )
