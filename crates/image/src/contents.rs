@@ -471,7 +471,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scratch::Scratch;
+    use guru_testkit::Scratch;
 
     fn bytes(bytes: &[u8]) -> Contents {
         Contents::from_bytes("test", bytes.to_vec()).unwrap()
@@ -544,9 +544,10 @@ mod tests {
 
     #[test]
     fn a_file_that_shrinks_while_it_is_open_is_an_error() {
-        let file = Scratch::new("shrinks", &[1; 100]);
-        let contents = Contents::open(&file.0).unwrap();
-        fs::write(&file.0, [1; 50]).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("shrinks", [1; 100]);
+        let contents = Contents::open(&file).unwrap();
+        fs::write(&file, [1; 50]).unwrap();
         let mut buf = [0; 10];
         for offset in [0, 90] {
             let error = contents.read_at(offset, &mut buf).unwrap_err();
@@ -556,9 +557,10 @@ mod tests {
 
     #[test]
     fn a_file_that_grows_while_it_is_open_is_an_error() {
-        let file = Scratch::new("grows", &[1; 100]);
-        let contents = Contents::open(&file.0).unwrap();
-        fs::write(&file.0, [1; 101]).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("grows", [1; 100]);
+        let contents = Contents::open(&file).unwrap();
+        fs::write(&file, [1; 101]).unwrap();
         let error = contents.read_at(0, &mut [0; 10]).unwrap_err();
         assert!(matches!(error, ReadError::Changed { .. }));
     }
@@ -595,12 +597,13 @@ mod tests {
             start in 0_u32..400,
             count in 0_usize..400,
         ) {
-            let file = Scratch::new("reads", &data);
+            let scratch = Scratch::new();
+            let file = scratch.file("reads", &data);
             let mut expected = vec![0xFF; head as usize];
             expected.extend(&data);
             let len = expected.len().next_multiple_of(align.max(1) as usize);
             expected.resize(len, 0xFF);
-            let mut contents = Contents::open(&file.0)
+            let mut contents = Contents::open(&file)
                 .unwrap()
                 .preceded_by_erased(head)
                 .unwrap()

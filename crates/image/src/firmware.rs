@@ -199,12 +199,13 @@ mod tests {
     use std::error::Error as _;
 
     use super::*;
-    use crate::scratch::Scratch;
+    use guru_testkit::Scratch;
 
     #[test]
     fn a_binary_file_is_one_part_without_an_address() {
-        let file = Scratch::new("part.bin", &[0xE9; 100]);
-        let firmware = Firmware::open(&file.0).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("part.bin", [0xE9; 100]);
+        let firmware = Firmware::open(&file).unwrap();
         assert_eq!(firmware.parts.len(), 1);
         assert_eq!(firmware.parts[0].address, None);
         assert_eq!(firmware.parts[0].contents.len(), 100);
@@ -214,8 +215,9 @@ mod tests {
     fn a_hex_file_is_a_part_for_each_run() {
         let text = b":020000001122CB\n:020010003344 77\n:00000001FF\n";
         let text: Vec<u8> = text.iter().copied().filter(|b| *b != b' ').collect();
-        let file = Scratch::new("runs.hex", &text);
-        let firmware = Firmware::open(&file.0).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("runs.hex", &text);
+        let firmware = Firmware::open(&file).unwrap();
         let addresses: Vec<_> = firmware.parts.iter().map(|part| part.address).collect();
         assert_eq!(addresses, [Some(0), Some(0x10)]);
         let mut buf = [0; 2];
@@ -225,8 +227,9 @@ mod tests {
 
     #[test]
     fn bad_hex_is_refused_with_the_line_not_written_as_text() {
-        let file = Scratch::new("bad.hex", b":020000001122CB\n:02001000334478\n");
-        let error = Firmware::open(&file.0).unwrap_err();
+        let scratch = Scratch::new();
+        let file = scratch.file("bad.hex", b":020000001122CB\n:02001000334478\n");
+        let error = Firmware::open(&file).unwrap_err();
         assert!(error.to_string().ends_with("is not valid Intel HEX"));
         assert_eq!(
             error.source().unwrap().to_string(),
@@ -236,23 +239,26 @@ mod tests {
 
     #[test]
     fn a_binary_that_begins_with_a_colon_is_binary() {
-        let file = Scratch::new("colon.bin", b":\x00\x01\x02\xFE");
-        let firmware = Firmware::open(&file.0).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("colon.bin", b":\x00\x01\x02\xFE");
+        let firmware = Firmware::open(&file).unwrap();
         assert_eq!(firmware.parts[0].address, None);
     }
 
     #[test]
     fn a_cut_elf_file_is_no_firmware() {
-        let file = Scratch::new("app.elf", b"\x7FELF\x01\x01\x01");
-        let part = Firmware::open(&file.0).unwrap().parts.remove(0);
+        let scratch = Scratch::new();
+        let file = scratch.file("app.elf", b"\x7FELF\x01\x01\x01");
+        let part = Firmware::open(&file).unwrap().parts.remove(0);
         let error = part.for_chip(0, &guru_chip::ESP32).unwrap_err();
         assert!(matches!(error, FirmwareError::Elf(_)), "{error}");
     }
 
     #[test]
     fn an_empty_file_is_an_empty_part() {
-        let file = Scratch::new("empty.bin", b"");
-        let firmware = Firmware::open(&file.0).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("empty.bin", b"");
+        let firmware = Firmware::open(&file).unwrap();
         assert!(firmware.parts[0].contents.is_empty());
     }
 }

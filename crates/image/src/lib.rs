@@ -17,8 +17,6 @@ mod kind;
 mod merge;
 mod patch;
 mod ram;
-#[cfg(test)]
-mod scratch;
 mod sha256;
 mod signature;
 mod split;

@@ -232,7 +232,7 @@ fn all(contents: &Contents) -> Result<Vec<u8>, ReadError> {
 mod tests {
     use super::*;
     use crate::image::tests::{extended, image};
-    use crate::scratch::Scratch;
+    use guru_testkit::Scratch;
 
     fn chip(id: &str) -> &'static Chip {
         guru_chip::by_id(id).unwrap()
@@ -244,8 +244,9 @@ mod tests {
 
     #[test]
     fn an_image_is_its_segments_and_its_entry() {
-        let file = Scratch::new("ram.bin", &image(Some(extended(5)), b"program"));
-        let file = RamFile::open(&file.0, None).unwrap();
+        let scratch = Scratch::new();
+        let file = scratch.file("ram.bin", image(Some(extended(5)), b"program"));
+        let file = RamFile::open(&file, None).unwrap();
         let program = file.program(chip("esp32c3")).unwrap();
         assert_eq!(program.entry, 0x4038_0000);
         assert_eq!(program.segments[0].address, 0x4038_0000);
@@ -259,22 +260,24 @@ mod tests {
     fn hex_with_addresses_in_ram_needs_to_say_where_it_starts() {
         let text = b":020000043FC9F2\n:0400000001020304F2\n";
         let start = b":0400000540380000\x37\x46\n:00000001FF\n";
-        let silent = Scratch::new("silent.hex", &[&text[..], b":00000001FF\n"].concat());
-        let error = RamFile::open(&silent.0, None).unwrap_err();
+        let scratch = Scratch::new();
+        let silent = scratch.file("silent.hex", [&text[..], b":00000001FF\n"].concat());
+        let error = RamFile::open(&silent, None).unwrap_err();
         assert!(matches!(error, RamError::NoEntry { .. }), "{error}");
-        let given = RamFile::open(&silent.0, Some(0x3FC9_0000)).unwrap();
+        let given = RamFile::open(&silent, Some(0x3FC9_0000)).unwrap();
         let program = given.program(chip("esp32c3")).unwrap();
         assert_eq!(program.entry, 0x3FC9_0000);
         assert_eq!(program.segments[0].address, 0x3FC9_0000);
-        let told = Scratch::new("told.hex", &[&text[..], start].concat());
-        let told = RamFile::open(&told.0, None).unwrap();
+        let told = scratch.file("told.hex", [&text[..], start].concat());
+        let told = RamFile::open(&told, None).unwrap();
         assert_eq!(told.program(chip("esp32c3")).unwrap().entry, 0x4038_0000);
     }
 
     #[test]
     fn what_is_no_image_is_refused() {
-        let file = Scratch::new("text.bin", b"hello world");
-        let error = RamFile::open(&file.0, None).unwrap_err();
+        let scratch = Scratch::new();
+        let file = scratch.file("text.bin", b"hello world");
+        let error = RamFile::open(&file, None).unwrap_err();
         assert!(matches!(error, RamError::Image { .. }), "{error}");
     }
 }

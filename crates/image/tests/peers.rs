@@ -16,6 +16,7 @@ use guru_image::{
     Compatibility, Contents, ExtendedHeader, Firmware, FlashMode, FlashParameters, Form, Header,
     Image, Mismatch, Outcome, compatibility, patch,
 };
+use guru_testkit::Scratch;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 type Check = Result<(), Box<dyn Error>>;
@@ -187,7 +188,7 @@ fn image(chip: &Chip, hash_appended: bool) -> Vec<u8> {
 
 /// Every size, frequency and mode of a chip, on an image with and without a digest.
 fn headers_are_patched_as_the_reference_does(chip: &Chip, python: &Path) -> Check {
-    let scratch = Scratch::new(chip.id)?;
+    let scratch = Scratch::new();
     let modes = ["dio", "qio", "dout", "qout"];
     let frequencies: Vec<_> = chip
         .flash
@@ -202,12 +203,12 @@ fn headers_are_patched_as_the_reference_does(chip: &Chip, python: &Path) -> Chec
     let mut jobs = Vec::new();
     let mut commands = String::new();
     for hash in [true, false] {
-        let input = scratch.0.join(format!("image-{hash}.bin"));
+        let input = scratch.path(format!("image-{hash}.bin"));
         fs::write(&input, image(chip, hash))?;
         for index in 0..count {
             let pick = |list: &[&'static str]| list[index % list.len()];
             let (mode, frequency, size) = (pick(&modes), pick(&frequencies), pick(&sizes));
-            let output = scratch.0.join(format!("{hash}-{index}.bin"));
+            let output = scratch.path(format!("{hash}-{index}.bin"));
             commands += &format!(
                 "--chip {} merge-bin -o '{}' -t {offset:#x} -fm {mode} -ff {frequency} -fs {size} \
                  {offset:#x} '{}'\n",
@@ -239,12 +240,12 @@ fn headers_are_patched_as_the_reference_does(chip: &Chip, python: &Path) -> Chec
 }
 
 fn hex_files_of_the_reference_are_read_back(python: PathBuf) -> Check {
-    let scratch = Scratch::new("hex")?;
+    let scratch = Scratch::new();
     let parts = [(0x0_u32, 5000_usize), (0x8000, 33), (0x1_FFF0, 100_000)];
-    let output = scratch.0.join("merged.hex");
+    let output = scratch.path("merged.hex");
     let mut command = format!("--chip esp32c3 merge-bin -f hex -o '{}'", output.display());
     for (address, len) in parts {
-        let path = scratch.0.join(format!("{address:x}.bin"));
+        let path = scratch.path(format!("{address:x}.bin"));
         fs::write(&path, bytes(len))?;
         command += &format!(" {address:#x} '{}'", path.display());
     }
@@ -294,21 +295,4 @@ fn esptool(python: &Path, commands: &str) -> Check {
         return Err(String::from_utf8_lossy(&text).into_owned().into());
     }
     Ok(())
-}
-
-/// A folder that goes away with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Result<Self, Box<dyn Error>> {
-        let path = env::temp_dir().join(format!("guru-peers-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

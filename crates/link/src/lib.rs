@@ -18,8 +18,6 @@ pub mod ports;
 mod pty;
 mod reset;
 pub mod rfc2217;
-#[cfg(all(test, target_os = "linux"))]
-mod scratch;
 #[cfg(any(unix, windows))]
 mod serial;
 mod socket;

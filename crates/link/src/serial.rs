@@ -218,15 +218,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::scratch::Scratch;
     use crate::{Pty, block_on};
+    use guru_testkit::Scratch;
 
     /// A bus with sockets into which pseudo-terminals are plugged.
     struct Bus(Scratch);
 
     impl Bus {
         fn new() -> Self {
-            let scratch = Scratch::new("bus").unwrap();
+            let scratch = Scratch::new();
             for folder in ["class", "dev"] {
                 fs::create_dir_all(scratch.path(folder)).unwrap();
             }

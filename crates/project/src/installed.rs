@@ -201,7 +201,7 @@ fn rank(path: &Path, mode: Option<FlashMode>, crystal: Option<u8>) -> (bool, boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::Scratch;
+    use guru_testkit::Scratch;
 
     fn found(
         roots: &Roots,
@@ -234,7 +234,7 @@ mod tests {
                 "esp32s3-bootloader",
             ] {
                 scratch.file(
-                    &format!(
+                    format!(
                         "registry/src/index/espflash-{version}/resources/bootloaders/{file}.bin"
                     ),
                     "",
@@ -242,7 +242,7 @@ mod tests {
             }
         }
         let roots = Roots {
-            cargo: vec![scratch.0.clone()],
+            cargo: vec![scratch.folder().to_owned()],
             ..Roots::default()
         };
         let all = found(&roots, "esp32", Some(40), None);
@@ -267,16 +267,16 @@ mod tests {
         let scratch = Scratch::new();
         for file in ["qio_80m.elf", "dio_80m.elf", "dio_40m.elf"] {
             let libs = "packages/esp32/tools/esp32-arduino-libs/idf-release_v5.1-1/esp32c3/bin";
-            scratch.file(&format!("a/{libs}/bootloader_{file}"), "");
+            scratch.file(format!("a/{libs}/bootloader_{file}"), "");
         }
         scratch.file(
             "p/packages/framework-arduinoespressif32/tools/sdk/esp32c3/bin/bootloader_dio_80m.bin",
             "",
         );
         let roots = Roots {
-            arduino: vec![scratch.0.join("a")],
-            platformio: vec![scratch.0.join("p")],
-            cargo: vec![scratch.0.join("none")],
+            arduino: vec![scratch.path("a")],
+            platformio: vec![scratch.path("p")],
+            cargo: vec![scratch.path("none")],
         };
         let all = found(&roots, "esp32c3", None, None);
         assert_eq!(all.len(), 4);

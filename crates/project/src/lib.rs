@@ -17,8 +17,6 @@ mod installed;
 mod listing;
 mod plan;
 mod platformio;
-#[cfg(test)]
-mod scratch;
 mod zephyr;
 
 pub use app::{AppSource, Program};

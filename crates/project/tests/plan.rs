@@ -1,8 +1,7 @@
 //! Build folders and packages as they are found on a disk, and what goes to flash because of them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs, process};
 
 use guru_chip::{Chip, by_id};
 use guru_image::{BuildOptions, Contents, Elf, ImageInfo, build};
@@ -11,37 +10,12 @@ use guru_project::{
     System, Table, find, open, plan,
 };
 use guru_store::{Parsed, Rules};
+use guru_testkit::Scratch;
 use guru_testkit::elf::{ElfWriter, Section};
 
 const TABLE: &str = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\n\
                      phy,data,phy,0xf000,0x1000\nfactory,app,factory,0x10000,1M\n\
                      ota_0,app,ota_0,,1M\nstorage,data,spiffs,,64K\n";
-
-/// A folder, which goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("guru-plan-{}-{number}", process::id()));
-        fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().unwrap_or(&self.0)).expect("a folder can be made");
-        fs::write(&path, bytes).expect("a file can be written");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn chip(id: &str) -> &'static Chip {
     by_id(id).expect("it is a chip")
@@ -73,7 +47,7 @@ fn table(csv: &str) -> Vec<u8> {
 }
 
 /// A build folder of ESP-IDF, and its ELF file.
-fn esp_idf(folder: &Folder, chip: &'static Chip) -> PathBuf {
+fn esp_idf(folder: &Scratch, chip: &'static Chip) -> PathBuf {
     let boot = chip.image.bootloader_offset;
     let json = format!(
         r#"{{"flash_settings": {{"flash_mode": "dio", "flash_freq": "keep", "flash_size": "4MB"}},
@@ -166,7 +140,7 @@ fn places(plan: &Plan) -> Vec<(u32, Role)> {
 #[test]
 fn a_folder_of_esp_idf_gives_every_part() {
     for id in ["esp32c3", "esp32", "esp32p4"] {
-        let (folder, chip) = (Folder::new(), chip(id));
+        let (folder, chip) = (Scratch::new(), chip(id));
         let elf = esp_idf(&folder, chip);
         let plan = Ask::new(&elf, chip).plan().unwrap();
         assert_eq!(
@@ -179,7 +153,7 @@ fn a_folder_of_esp_idf_gives_every_part() {
             ]
         );
         assert_eq!(plan.target.unwrap().name, "factory");
-        assert_eq!(plan.parts[2].file, Some(folder.0.join("build/blink.bin")));
+        assert_eq!(plan.parts[2].file, Some(folder.path("build/blink.bin")));
         assert_eq!(plan.parts[0].from, "flasher_args.json of ESP-IDF");
         assert!(!plan.sets_size && plan.notes.is_empty());
         assert!(plan.parts.iter().all(|part| !part.encrypt));
@@ -188,7 +162,7 @@ fn a_folder_of_esp_idf_gives_every_part() {
 
 #[test]
 fn an_image_of_another_elf_file_is_made_anew_and_keeps_what_the_project_asks_for() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, chip);
     let other = ElfWriter::application(chip, 2).bytes();
     let options = BuildOptions {
@@ -216,7 +190,7 @@ fn an_image_of_another_elf_file_is_made_anew_and_keeps_what_the_project_asks_for
 
 #[test]
 fn the_chip_revision_and_flash_must_be_those_of_the_build() {
-    let (folder, c3) = (Folder::new(), chip("esp32c3"));
+    let (folder, c3) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, c3);
     let mut ask = Ask::new(&elf, chip("esp32c6"));
     assert_eq!(
@@ -267,10 +241,10 @@ fn the_chip_revision_and_flash_must_be_those_of_the_build() {
 
 #[test]
 fn what_a_build_lacks_or_has_damaged_is_named() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, chip);
     let ask = Ask::new(&elf, chip);
-    let storage = folder.0.join("build/storage.bin");
+    let storage = folder.path("build/storage.bin");
     fs::remove_file(&storage).unwrap();
     assert_eq!(
         ask.error(),
@@ -304,7 +278,7 @@ fn what_a_build_lacks_or_has_damaged_is_named() {
 
 #[test]
 fn a_program_of_no_build_is_not_given_the_parts_of_one_above_it() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     esp_idf(&folder, chip);
     let other = folder.file(
         "build/tools/other.elf",
@@ -317,17 +291,17 @@ fn a_program_of_no_build_is_not_given_the_parts_of_one_above_it() {
     );
     let error = find(&boot).unwrap_err().to_string();
     assert!(error.contains("is the bootloader of the build"), "{error}");
-    let build = open(&folder.0.join("build"), &other).unwrap();
+    let build = open(&folder.path("build"), &other).unwrap();
     assert_eq!(build.system, System::EspIdf);
-    let error = open(&folder.0, &other).unwrap_err().to_string();
+    let error = open(folder.folder(), &other).unwrap_err().to_string();
     assert!(error.contains("is no build folder"), "{error}");
 }
 
 #[test]
 fn flash_args_do_where_there_is_no_json() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, chip);
-    fs::remove_file(folder.0.join("build/flasher_args.json")).unwrap();
+    fs::remove_file(folder.path("build/flasher_args.json")).unwrap();
     folder.file(
         "build/flash_args",
         "--flash_mode dio --flash_freq 80m --flash_size 4MB\n0x0 bootloader/bootloader.bin\n\
@@ -378,7 +352,7 @@ fn platformio_arduino_and_rust_are_known_by_what_lies_beside_the_program() {
             ],
         ),
     ] {
-        let folder = Folder::new();
+        let folder = Scratch::new();
         let program = folder.file(program, &elf);
         let [boot, partitions, beside] = files;
         folder.file(boot, bootloader(chip));
@@ -401,7 +375,7 @@ fn platformio_arduino_and_rust_are_known_by_what_lies_beside_the_program() {
 
 #[test]
 fn arduino_and_platformio_on_the_esp8266_have_one_file_for_the_start_of_the_flash() {
-    let (folder, chip) = (Folder::new(), chip("esp8266"));
+    let (folder, chip) = (Scratch::new(), chip("esp8266"));
     let elf = folder.file(
         ".pio/build/d1/firmware.elf",
         ElfWriter::application(chip, 1).bytes(),
@@ -445,7 +419,7 @@ fn zephyr_starts_by_itself_or_behind_mcuboot() {
             &[(0x1000, Role::Bootloader), (0x2_0000, Role::App)],
         ),
     ] {
-        let folder = Folder::new();
+        let folder = Scratch::new();
         let program = folder.file("b/app/zephyr/zephyr.elf", &elf);
         folder.file("b/app/zephyr/zephyr.bin", &bin);
         folder.file("b/app/zephyr/.config", "CONFIG_SOC=\"esp32\"\n");
@@ -463,11 +437,11 @@ fn zephyr_starts_by_itself_or_behind_mcuboot() {
 
 #[test]
 fn a_bare_program_gets_an_installed_bootloader_and_a_table_as_large_as_the_flash() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = folder.file("blink", ElfWriter::application(chip, 1).bytes());
     let mut ask = Ask::new(&elf, chip);
     assert!(ask.build.is_none());
-    ask.roots.cargo = vec![folder.0.join("cargo")];
+    ask.roots.cargo = vec![folder.path("cargo")];
     let error = ask.error();
     assert!(error.contains("no bootloader for the ESP32-C3"), "{error}");
     assert!(
@@ -477,7 +451,7 @@ fn a_bare_program_gets_an_installed_bootloader_and_a_table_as_large_as_the_flash
     let resources = "cargo/registry/src/x/espflash-4.7.0/resources/bootloaders";
     let mut damaged = bootloader(chip);
     damaged[60] ^= 1;
-    folder.file(&format!("{resources}/esp32c3-bootloader.bin"), damaged);
+    folder.file(format!("{resources}/esp32c3-bootloader.bin"), damaged);
     assert!(
         ask.error().contains("will not do: the checksum"),
         "{}",
@@ -510,7 +484,7 @@ fn a_bare_program_gets_an_installed_bootloader_and_a_table_as_large_as_the_flash
 
 #[test]
 fn options_count_more_than_what_is_found() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, chip);
     let own = folder.file("own.bin", bootloader(chip));
     let mut ask = Ask::new(&elf, chip);
@@ -554,7 +528,7 @@ fn options_count_more_than_what_is_found() {
 
 #[test]
 fn programs_that_no_bootloader_starts_are_told_what_does() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let ram = folder.file("ram.elf", ElfWriter::in_ram(chip, 1).bytes());
     let error = Ask::new(&ram, chip).error();
     assert!(error.contains("guru load-ram"), "{error}");
@@ -577,7 +551,7 @@ fn programs_that_no_bootloader_starts_are_told_what_does() {
 
 #[test]
 fn a_bootloader_must_end_before_the_table() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = folder.file("blink.elf", ElfWriter::application(chip, 1).bytes());
     let mut large = ElfWriter::in_ram(chip, 1);
     large.sections[0].data = guru_testkit::noise(0x8000, 1);
@@ -593,7 +567,7 @@ fn a_bootloader_must_end_before_the_table() {
 
 #[test]
 fn what_is_marked_is_encrypted_where_encryption_is_on_and_the_unsigned_is_refused_by_secure_boot() {
-    let (folder, chip) = (Folder::new(), chip("esp32c3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
     let elf = esp_idf(&folder, chip);
     let mut ask = Ask::new(&elf, chip);
     ask.board.encrypts = true;
@@ -606,11 +580,11 @@ fn what_is_marked_is_encrypted_where_encryption_is_on_and_the_unsigned_is_refuse
 
 #[test]
 fn the_board_of_a_sketch_tells_chip_and_flash() {
-    let (folder, chip) = (Folder::new(), chip("esp32s3"));
+    let (folder, chip) = (Scratch::new(), chip("esp32s3"));
     let elf = folder.file("b/s.ino.elf", ElfWriter::application(chip, 1).bytes());
     folder.file("b/s.ino.bootloader.bin", bootloader(chip));
     folder.file("b/s.ino.partitions.bin", table(TABLE));
-    let packages = folder.0.join("packages");
+    let packages = folder.path("packages");
     let options = format!(
         r#"{{"fqbn": "esp32:esp32:my:FlashSize=8M", "hardwareFolders": "/none,{}"}}"#,
         packages.display()

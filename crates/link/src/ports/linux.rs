@@ -119,7 +119,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::scratch::Scratch;
+    use guru_testkit::Scratch;
 
     /// A sysfs with a USB adapter, a UART that is there, one that is not, and a virtual terminal.
     fn tree(scratch: &Scratch) -> Places {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn ports_have_the_ids_of_the_usb_device_above_them() {
-        let scratch = Scratch::new("sysfs").unwrap();
+        let scratch = Scratch::new();
         let ports = tree(&scratch).list();
         let names: Vec<_> = ports
             .iter()
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_ftdi_adapter_tells_how_long_it_waits() {
-        let scratch = Scratch::new("ftdi").unwrap();
+        let scratch = Scratch::new();
         let places = tree(&scratch);
         let port = places.dev.join("ttyUSB10");
         assert_eq!(places.latency(port.to_str().unwrap()), None);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_link_to_a_port_has_the_ports_ids() {
-        let scratch = Scratch::new("alias").unwrap();
+        let scratch = Scratch::new();
         let places = tree(&scratch);
         let alias = scratch.path("my-board");
         symlink(places.dev.join("ttyUSB10"), &alias).unwrap();
