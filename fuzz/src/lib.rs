@@ -9,6 +9,7 @@ mod elf;
 mod image;
 mod rfc2217;
 mod store;
+mod symbols;
 mod trace;
 mod wire;
 
@@ -17,6 +18,7 @@ pub use elf::{elf, linker_map};
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
 pub use store::{otadata, partition_csv, partition_table};
+pub use symbols::symbols;
 pub use trace::trace;
 pub use wire::{command, response, security_info, slip};
 
@@ -33,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hex", hex),
     ("elf", elf),
     ("linker_map", linker_map),
+    ("symbols", symbols),
     ("partition_table", partition_table),
     ("partition_csv", partition_csv),
     ("otadata", otadata),

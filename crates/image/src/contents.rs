@@ -270,6 +270,26 @@ impl Contents {
         Ok(())
     }
 
+    /// All bytes. Those that were given as they are and that nothing else holds are not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_at`](Self::read_at).
+    pub fn into_bytes(self) -> Result<Vec<u8>, ReadError> {
+        let whole = self.head == 0 && self.skipped == 0 && self.stored == self.len;
+        let plain = whole && self.patches.is_empty();
+        match self.source {
+            Source::Bytes(bytes) if plain && bytes.len() == self.len as usize => {
+                Ok(Arc::unwrap_or_clone(bytes))
+            }
+            _ => {
+                let mut bytes = vec![0; self.len as usize];
+                self.read_at(0, &mut bytes)?;
+                Ok(bytes)
+            }
+        }
+    }
+
     /// The bytes of `range` as a stream. Its errors hold a [`ReadError`].
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::contents::{Contents, ReadError};
 
-pub use self::memory::{ElfMemory, ElfSection, ElfSymbol};
+pub use self::memory::{ElfDebug, ElfLayout, ElfMemory, ElfSection, ElfSymbol, ElfTable};
 
 /// The first bytes of every ELF file.
 pub const ELF_MAGIC: [u8; 4] = *b"\x7FELF";

@@ -3,7 +3,6 @@
 
 mod map;
 mod memory;
-mod names;
 mod program;
 mod rows;
 mod units;

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use guru_chip::Chip;
 use guru_image::{BuildError, Elf, ElfError, ElfMemory, ElfSection, ElfSymbol, ReadError};
+use guru_symbols::Name;
 use thiserror::Error;
 
 use crate::map::{LinkerMap, MapError};
-use crate::names::Name;
 use crate::units::{Origin, Origins, UnitsError, units};
 
 /// Why nothing can be said of a program's size.

@@ -4,23 +4,20 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use gimli::{
-    AttributeValue, Dwarf, DwarfSections, EndianSlice, LittleEndian, Reader as _, SectionId, Unit,
-    constants as dw,
-};
 use guru_image::{Elf, ElfMemory, ReadError};
+use guru_symbols::{Damage, source_units};
 
-/// What is used of it. Frames, locations of variables in registers and the like stay in the file.
-const WANTED: [SectionId; 9] = [
-    SectionId::DebugAbbrev,
-    SectionId::DebugAddr,
-    SectionId::DebugInfo,
-    SectionId::DebugLine,
-    SectionId::DebugLineStr,
-    SectionId::DebugRanges,
-    SectionId::DebugRngLists,
-    SectionId::DebugStr,
-    SectionId::DebugStrOffsets,
+/// What is used of it.
+const WANTED: [&str; 9] = [
+    ".debug_abbrev",
+    ".debug_addr",
+    ".debug_info",
+    ".debug_line",
+    ".debug_line_str",
+    ".debug_ranges",
+    ".debug_rnglists",
+    ".debug_str",
+    ".debug_str_offsets",
 ];
 
 /// Folders whose subfolders are components or libraries of their own (ESP-IDF, its component
@@ -72,120 +69,46 @@ impl From<ReadError> for UnitsError {
     }
 }
 
-impl From<gimli::Error> for UnitsError {
-    fn from(error: gimli::Error) -> Self {
-        Self::Damaged(error.to_string())
+impl From<Damage> for UnitsError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage.to_string())
     }
 }
-
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// What the debugging information in an ELF file tells; nothing when there is none.
 pub(crate) fn units(elf: &Elf, memory: &ElfMemory) -> Result<Origins, UnitsError> {
-    let mut size = 0;
-    let sections = DwarfSections::load(|id| {
-        let mut debug = memory.debug.iter();
-        match debug.find(|(name, _)| name == id.name() && WANTED.contains(&id)) {
-            Some((_, data)) => {
-                size += data.len();
-                elf.bytes(data.clone())
-            }
-            None => Ok(Vec::new()),
+    let mut sections = Vec::new();
+    for section in memory.debug.iter().filter(|section| !section.compressed) {
+        // Frames, locations of variables in registers and the like stay in the file.
+        if WANTED.contains(&&*section.name) {
+            sections.push((&section.name, elf.bytes(section.data.clone())?));
         }
-    })?;
-    let mut dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, LittleEndian));
-    dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
-    let mut collector = Collector {
-        // A range takes more than this in the file, unless units share it.
-        left: size,
-        origins: Origins::default(),
-    };
-    let mut headers = dwarf.units();
-    while let Some(header) = headers.next()? {
-        collector.unit(&dwarf, &dwarf.unit(header)?)?;
     }
-    collector.origins.sort();
-    Ok(collector.origins)
-}
-
-struct Collector {
-    /// How many ranges there can still be.
-    left: usize,
-    origins: Origins,
-}
-
-impl Collector {
-    fn unit<'a>(
-        &mut self,
-        dwarf: &Dwarf<Slice<'a>>,
-        unit: &Unit<Slice<'a>>,
-    ) -> Result<(), UnitsError> {
-        let (Some(name), Ok(number)) = (unit.name, u32::try_from(self.origins.list.len())) else {
+    let section = |name: &str| {
+        let found = sections.iter().find(|(section, _)| *section == name);
+        found.map_or(&[][..], |(_, bytes)| bytes)
+    };
+    let mut origins = Origins::default();
+    source_units(&section, |unit| {
+        let (Some(name), Ok(number)) = (unit.name(), u32::try_from(origins.list.len())) else {
             return Ok(());
         };
-        let folder = unit.comp_dir.map(|folder| folder.to_string_lossy());
-        let name = name.to_string_lossy();
-        let origin = origin(&name, folder.as_deref().unwrap_or_default());
-        self.origins.list.push(origin);
-        let mut ranges = dwarf.unit_ranges(unit)?;
-        while let Some(range) = ranges.next()? {
-            self.count()?;
+        let folder = unit.folder().unwrap_or_default();
+        origins.list.push(origin(&name, &folder));
+        unit.ranges(|range| {
             // What the linker left out is at 0 or at the end.
-            if range.begin != 0 && range.begin < range.end {
-                self.origins.ranges.push((range.begin..range.end, number));
+            if range.start != 0 && range.start < range.end {
+                origins.ranges.push((range, number));
             }
-        }
-        let mut entries = unit.entries_raw(None)?;
-        while !entries.is_empty() {
-            let Some(abbreviation) = entries.read_abbreviation()? else {
-                continue;
-            };
-            if abbreviation.tag() != dw::DW_TAG_variable {
-                entries.skip_attributes(abbreviation.attributes())?;
-                continue;
+        })?;
+        unit.variables(|address| {
+            if address != 0 {
+                origins.variables.entry(address).or_insert(number);
             }
-            for specification in abbreviation.attributes() {
-                let attribute = entries.read_attribute(*specification)?;
-                if attribute.name() == dw::DW_AT_location
-                    && let AttributeValue::Exprloc(expression) = attribute.value()
-                    && let Some(address) = fixed_address(dwarf, unit, expression.0)?
-                    && address != 0
-                {
-                    self.count()?;
-                    self.origins.variables.entry(address).or_insert(number);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&mut self) -> Result<(), UnitsError> {
-        let too_many =
-            || UnitsError::Damaged("it tells of more places than it has room for".into());
-        self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
-        Ok(())
-    }
-}
-
-/// The address that an expression stands for, when it is nothing but one.
-fn fixed_address<'a>(
-    dwarf: &Dwarf<Slice<'a>>,
-    unit: &Unit<Slice<'a>>,
-    mut expression: Slice<'a>,
-) -> Result<Option<u64>, gimli::Error> {
-    let address = match (!expression.is_empty())
-        .then(|| expression.read_u8())
-        .transpose()?
-        .map(gimli::DwOp)
-    {
-        Some(dw::DW_OP_addr) => expression.read_address(unit.encoding().address_size)?,
-        Some(dw::DW_OP_addrx) => {
-            let index = expression.read_uleb128()? as usize;
-            dwarf.address(unit, gimli::DebugAddrIndex(index))?
-        }
-        _ => return Ok(None),
-    };
-    Ok(expression.is_empty().then_some(address))
+        })
+    })?;
+    origins.sort();
+    Ok(origins)
 }
 
 /// Whose a source file is.

@@ -122,7 +122,11 @@ impl ElfWriter {
                 ..
             } = *section;
             // SHF_ALLOC, and SHF_EXECINSTR of code.
-            let flags = if section.name.contains("text") { 6 } else { 2 };
+            let flags = match &*section.name {
+                name if name.contains("text") => 6,
+                name if name.starts_with(".debug") => 0,
+                _ => 2,
+            };
             words(
                 &mut sections,
                 &[name, kind, flags, address, offset, len, 0, 0, align, 0],

@@ -15,6 +15,7 @@ use crate::contents::ReadError;
 const SYMTAB: u32 = 2;
 const SYMBOL_LEN: u32 = 16;
 
+const WRITABLE: u32 = 1;
 const ALLOC: u32 = 2;
 const EXECUTABLE: u32 = 4;
 const COMPRESSED: u32 = 0x800;
@@ -51,6 +52,8 @@ pub struct ElfSection {
     pub data: Option<Range<u32>>,
     /// Whether it holds code.
     pub executable: bool,
+    /// Whether the program may write to it.
+    pub writable: bool,
 }
 
 impl ElfSection {
@@ -77,6 +80,37 @@ pub struct ElfSymbol {
     pub name: u32,
 }
 
+/// A section that tells of the program and has no place in memory: debugging information.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElfDebug {
+    /// Its name.
+    pub name: String,
+    /// Its bytes in the file.
+    pub data: Range<u32>,
+    /// Whether they begin with a header of compression (SHF_COMPRESSED).
+    pub compressed: bool,
+}
+
+/// Where the symbol table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElfTable {
+    /// Its entries in the file, of 16 bytes each.
+    pub entries: Range<u32>,
+    /// Their names in the file.
+    pub names: Range<u32>,
+}
+
+/// What an ELF file puts into memory, and where it tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElfLayout {
+    /// The sections, in the order of the file. None is empty.
+    pub sections: Vec<ElfSection>,
+    /// Sections with debugging information.
+    pub debug: Vec<ElfDebug>,
+    /// The symbol table; none when the file was stripped.
+    pub table: Option<ElfTable>,
+}
+
 /// What an ELF file puts into memory.
 #[derive(Debug, Clone, Default)]
 pub struct ElfMemory {
@@ -87,8 +121,8 @@ pub struct ElfMemory {
     pub symbols: Vec<ElfSymbol>,
     /// The chip that the program says it is for (esp-hal).
     pub chip: Option<String>,
-    /// Sections with debugging information that can be read: name and bytes in the file.
-    pub debug: Vec<(String, Range<u32>)>,
+    /// Sections with debugging information.
+    pub debug: Vec<ElfDebug>,
     names: Vec<u8>,
 }
 
@@ -120,20 +154,40 @@ impl Elf {
     ///
     /// [`ElfError`].
     pub fn memory(&self) -> Result<ElfMemory, ElfError> {
+        let (reader, names) = self.reader()?;
+        let (mut memory, metadata) = reader.sections(names)?;
+        reader.symbols(&mut memory, metadata)?;
+        Ok(memory)
+    }
+
+    /// Reads where everything is. What symbols say is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ElfError`].
+    pub fn layout(&self) -> Result<ElfLayout, ElfError> {
+        let (reader, names) = self.reader()?;
+        let (memory, _) = reader.sections(names)?;
+        Ok(ElfLayout {
+            sections: memory.sections,
+            debug: memory.debug,
+            table: reader.table()?,
+        })
+    }
+
+    /// A reader, and the number of the section with names.
+    fn reader(&self) -> Result<(Reader<'_>, u16), ElfError> {
         let file = File(&self.contents);
         let header = file.header()?;
         let table = &header.sections;
         let bytes = file.table(table, SECTION_LEN, 32, "e_shoff")?;
+        let sections = (0..table.count).map(|index| SectionHeader::of(&bytes, index));
         let reader = Reader {
             at: table.offset.into(),
-            sections: (0..table.count)
-                .map(|index| SectionHeader::of(&bytes, index))
-                .collect(),
+            sections: sections.collect(),
             file,
         };
-        let (mut memory, metadata) = reader.sections(header.names)?;
-        reader.symbols(&mut memory, metadata)?;
-        Ok(memory)
+        Ok((reader, header.names))
     }
 
     /// Bytes of the file.
@@ -204,12 +258,19 @@ impl Reader<'_> {
                         false => None,
                     },
                     executable: section.flags & EXECUTABLE != 0,
+                    writable: section.flags & WRITABLE != 0,
                 });
-            } else if section.kind == PROGBITS && section.flags & (ALLOC | COMPRESSED) == 0 {
+            } else if section.kind == PROGBITS && section.flags & ALLOC == 0 {
                 let name = name.ok_or_else(no_name)?;
-                if name.starts_with(".debug_") {
-                    memory.debug.push((name, self.data(index, section)?));
-                } else if name == METADATA {
+                let compressed = section.flags & COMPRESSED != 0;
+                // esp-hal keeps frames of functions in the file alone.
+                if name.starts_with(".debug_") || name == ".eh_frame" {
+                    memory.debug.push(ElfDebug {
+                        name,
+                        data: self.data(index, section)?,
+                        compressed,
+                    });
+                } else if name == METADATA && !compressed {
                     metadata = Some(index);
                 }
             }
@@ -217,10 +278,10 @@ impl Reader<'_> {
         Ok((memory, metadata))
     }
 
-    fn symbols(&self, memory: &mut ElfMemory, metadata: Option<u16>) -> Result<(), ElfError> {
+    fn table(&self) -> Result<Option<ElfTable>, ElfError> {
         let mut tables = (0_u16..).zip(&self.sections);
         let Some((index, table)) = tables.find(|(_, section)| section.kind == SYMTAB) else {
-            return Ok(());
+            return Ok(None);
         };
         let of_table = |offset, field, problem| {
             let part = ElfPart::Section(index);
@@ -244,8 +305,20 @@ impl Reader<'_> {
             let wanted = "section with names";
             return of_table(24, "sh_link", ElfProblem::NoSuchSection { found, wanted });
         };
-        let data = self.data(index, table)?;
-        let names = self.data(link, names)?;
+        Ok(Some(ElfTable {
+            entries: self.data(index, table)?,
+            names: self.data(link, names)?,
+        }))
+    }
+
+    fn symbols(&self, memory: &mut ElfMemory, metadata: Option<u16>) -> Result<(), ElfError> {
+        let Some(ElfTable {
+            entries: data,
+            names,
+        }) = self.table()?
+        else {
+            return Ok(());
+        };
         memory.names = vec![0; names.len()];
         self.file.0.read_at(names.start, &mut memory.names)?;
 

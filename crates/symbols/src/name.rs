@@ -19,15 +19,18 @@ const ANONYMOUS: [&str; 3] = [".Lanon.", "anon.", "__unnamed_"];
 
 /// A symbol's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// For people, without hashes.
-    pub(crate) text: String,
+    pub text: String,
     /// The crate in which it is written, if it is Rust.
-    pub(crate) krate: Option<String>,
+    pub krate: Option<String>,
 }
 
 impl Name {
-    pub(crate) fn of(raw: &[u8]) -> Self {
+    /// Of a name as it stands in a file: of Rust, of C++, or plain. At most about 500 bytes are
+    /// kept.
+    #[must_use]
+    pub fn of(raw: &[u8]) -> Self {
         let text = String::from_utf8_lossy(raw);
         let plain = |text: &str| Self {
             text: cut(text),
