@@ -180,7 +180,6 @@ impl<'a> Reader<'a> {
                 (name, value) => extent.take(name, value),
             }
         }
-        drop(entries);
         let mut unit = Unit {
             header,
             abbreviations,
