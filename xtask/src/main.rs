@@ -19,7 +19,7 @@ use dist::Program;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  examples [--check]   compile examples/hello and write its flash images;
+  examples [--check]   compile the programs in examples/ and write their images;
                        --check: compare them with those in the repository instead
   chips [--check]      write docs/chips.md from the data in chips/; --check: compare instead
   stub [--check]       compile stub/ for every chip and write stub/blobs; --check: compare instead

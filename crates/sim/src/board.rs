@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::flash::{Nor, Work};
 use crate::fuses::Fuses;
 use crate::identity::{Words, may_leave_flash_off};
-use crate::machine::{Activity, Peripherals, RtcWatchdog, ram};
+use crate::machine::{Activity, Peripherals, RtcWatchdog, below_ram, ram};
 use crate::memory::Memory;
 use crate::options::UsbMode;
 use crate::spi::Spi;
@@ -242,13 +242,15 @@ impl Board {
     }
 
     /// Whether registers may be at an address. Below and above there is nothing, or flash that is not
-    /// mapped.
+    /// mapped; and nothing is where a stack comes to that overflows.
     pub fn answers(&self, address: u32) -> bool {
-        let rom = self.chip.machine.as_ref().map_or(&[][..], |map| map.rom);
+        let machine = self.chip.machine.as_ref();
+        let rom = machine.map_or(&[][..], |map| map.rom);
         let mapped = [&self.chip.irom, &self.chip.drom];
         address >= LOWEST
             && !mapped.iter().any(|range| range.contains(&address))
             && !rom.iter().any(|range| range.contains(&address))
+            && !machine.is_some_and(|map| below_ram(map).contains(&address))
     }
 
     /// Whether something came up that the CPU must not run past.

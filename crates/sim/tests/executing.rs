@@ -118,6 +118,20 @@ fn a_call_of_a_rom_function_that_is_not_there_is_told_with_its_address() {
 }
 
 #[test]
+fn a_store_below_the_ram_is_a_fault_and_no_register() {
+    let events = events_of(&[
+        0x3FC8_0537, // lui a0, 0x3fc80
+        0xFEB5_2E23, // sw a1, -4(a0)
+    ]);
+    let crash = Event::Crashed {
+        cause: 7,
+        pc: 0x4038_0004,
+        value: 0x3FC7_FFFC,
+    };
+    assert_eq!(events, [crash]);
+}
+
+#[test]
 fn a_program_that_returns_is_back_in_the_loader() {
     let events = events_of(&[0x0000_8067]); // ret
     assert_eq!(events, [Event::Returned]);

@@ -34,6 +34,7 @@ mod waiting;
 mod watchdog;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use guru_chip::{Chip, RamAccess};
 
@@ -54,6 +55,8 @@ use crate::board::Board;
 use crate::cpu::{Access, AddressSpace, Bus, Cpu, Exception, Ran, Stop};
 use crate::event::Event;
 
+/// How far below its RAM a chip is known to have nothing.
+const BELOW: u32 = 0x1_0000;
 /// Steps from one look at the interrupt lines to the next.
 const SLICE: u64 = 512;
 /// Steps without any change after which the program may be waiting.
@@ -378,6 +381,19 @@ impl Machine {
         });
         Some(Outcome::Stopped)
     }
+}
+
+/// Below the memory that the ROM's stack lies in, where none of the chips has anything.
+pub(crate) fn below_ram(map: &guru_chip::Machine) -> Range<u32> {
+    let mut start = map.stack;
+    let below = |start: u32| {
+        let mut windows = map.ram.iter().map(|window| &window.range);
+        windows.find(|range| range.start < start && start <= range.end)
+    };
+    while let Some(range) = below(start) {
+        start = range.start;
+    }
+    start.saturating_sub(BELOW)..start
 }
 
 /// The RAM of a chip, all 0, at its addresses.

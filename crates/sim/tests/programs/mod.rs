@@ -72,7 +72,11 @@ pub fn hear(host: &mut Host, time: Duration) -> Vec<u8> {
 /// An image of the examples.
 pub fn example(chip: &str) -> (Segments, u32) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello");
-    let image = std::fs::read(root.join(format!("{chip}.bin"))).unwrap();
+    segments(&std::fs::read(root.join(format!("{chip}.bin"))).unwrap())
+}
+
+/// Segments and entry of an image.
+pub fn segments(image: &[u8]) -> (Segments, u32) {
     let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap());
     let mut at = 24;
     let mut segments = Vec::new();
