@@ -9,6 +9,7 @@ use crate::intervals::Intervals;
 const ENTRY_LEN: usize = 16;
 
 const STT_NOTYPE: u8 = 0;
+const STT_OBJECT: u8 = 1;
 const STT_FUNC: u8 = 2;
 const STB_LOCAL: u8 = 0;
 const STB_GLOBAL: u8 = 1;
@@ -44,9 +45,19 @@ pub(crate) struct Table {
 /// A symbol while the best is looked for.
 struct Candidate {
     symbol: Symbol,
-    has_size: bool,
+    kind: Kind,
     /// The lower, the better among those of one place.
     rank: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A function that says how long it is.
+    Sized,
+    /// Assembly that does not.
+    Label,
+    /// Data among the code: it ends a label.
+    Data,
 }
 
 impl Table {
@@ -67,11 +78,12 @@ impl Table {
                 end: address.saturating_add(size),
                 name: word(entry, 0),
             };
-            if !matches!(kind, STT_NOTYPE | STT_FUNC) || !is_name(from(names, symbol.name)) {
+            let known = matches!(kind, STT_NOTYPE | STT_OBJECT | STT_FUNC);
+            if !known || !is_name(from(names, symbol.name)) {
                 continue;
             }
             let number = u16::from_le_bytes([entry[14], entry[15]]);
-            if number == SHN_ABS {
+            if number == SHN_ABS && kind != STT_OBJECT {
                 fixed.push(symbol);
             } else if let Some(section) = code(number)
                 && section.contains(&address)
@@ -87,7 +99,11 @@ impl Table {
                 };
                 candidates.push(Candidate {
                     symbol,
-                    has_size: size > 0,
+                    kind: match (kind, size) {
+                        (STT_OBJECT, _) => Kind::Data,
+                        (_, 0) => Kind::Label,
+                        _ => Kind::Sized,
+                    },
                     rank: of_binding + if kind == STT_FUNC { 0 } else { 3 },
                 });
             }
@@ -102,26 +118,31 @@ impl Table {
                 next = last;
                 last = one.symbol.address;
             }
-            if !one.has_size {
+            if one.kind == Kind::Label {
                 one.symbol.end = one.symbol.end.min(next);
             }
         }
-        let places = |has_size: bool| {
-            let places = candidates.iter().map(|one| match one.has_size == has_size {
+        let places = |wanted: &dyn Fn(&Candidate) -> bool| {
+            let places = candidates.iter().map(|one| match wanted(one) {
                 true => one.symbol.address..one.symbol.end,
                 false => 0..0,
             });
             Intervals::new(places)
         };
+        let sized = places(&|one| one.kind == Kind::Sized);
+        // A label within a function, or at its start, ends with it.
+        let alone = |one: &Candidate| sized.find(one.symbol.address).is_none();
+        let labels = places(&|one| one.kind == Kind::Label && alone(one));
+        let symbols = candidates.iter().map(|one| one.symbol).collect();
         Self {
-            sized: places(true),
-            labels: places(false),
-            symbols: candidates.iter().map(|one| one.symbol).collect(),
+            symbols,
+            sized,
+            labels,
             fixed,
         }
     }
 
-    /// All symbols of sections with code, by address.
+    /// All symbols of sections with code, data among it included, by address.
     pub(crate) fn symbols(&self) -> &[Symbol] {
         &self.symbols
     }
@@ -220,7 +241,7 @@ mod tests {
             entry("label", 150, 0, 0x10, 1),
             entry("past", 180, 900, 0x12, 1),
             entry("past", 300, 4, 0x12, 1),
-            entry("data", 160, 40, 0x11, 1),
+            entry("data", 160, 20, 0x11, 1),
         ]);
         for (address, name) in [
             (99, ""),
@@ -232,9 +253,12 @@ mod tests {
             (135, "outer"),
             (139, "outer"),
             // Behind its end nothing is known.
-            (140, "label"),
+            (140, ""),
             (150, "label"),
-            (179, "label"),
+            (159, "label"),
+            // Data.
+            (160, ""),
+            (179, ""),
             (180, "past"),
             (199, "past"),
             (200, ""),

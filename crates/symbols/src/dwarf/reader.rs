@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Arc<Abbreviations>, Damage> {
         let section = self.dwarf.debug_abbrev.reader().slice();
         let offset = header.debug_abbrev_offset();
-        let end = place.abbreviations_end as usize;
+        let end = (place.abbreviations_end as usize).min(section.len());
         let end = end.min(offset.0.saturating_add(MOST_DESCRIPTION));
         self.step(end.saturating_sub(offset.0))?;
         let section = section.get(..end).unwrap_or(section);
