@@ -525,6 +525,19 @@ mod tests {
     }
 
     #[test]
+    fn all_bytes_are_those_that_are_read() {
+        for contents in [
+            bytes(b"abcde"),
+            bytes(b"abcde").padded_to(4).unwrap(),
+            bytes(b"abcde").preceded_by_erased(3).unwrap(),
+            bytes(b"abcde").slice(1..3).unwrap(),
+            bytes(b"abcde").with_replaced(1, b"XY").unwrap(),
+        ] {
+            assert_eq!(contents.clone().into_bytes().unwrap(), all(&contents));
+        }
+    }
+
+    #[test]
     fn a_replacement_must_fit_inside() {
         let error = bytes(b"abcde").with_replaced(4, b"XY").unwrap_err();
         assert!(matches!(error, ReadError::OutOfRange { start: 4, .. }));

@@ -237,7 +237,8 @@ impl Program {
         Some(symbol.address..symbol.end)
     }
 
-    /// The symbol with this name as it stands in the file (mangled), if it is of code.
+    /// Where the symbol with this name is, as it stands in the file (mangled), if that is in a section
+    /// with code.
     #[must_use]
     pub fn address_of(&self, name: &str) -> Option<u32> {
         let names = part(&self.bytes, &self.names);
