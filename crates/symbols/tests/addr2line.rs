@@ -26,7 +26,7 @@ const FOLDERS: [(&str, usize); 4] = [
 
 /// At least so many addresses, and of a hundred so many the same to the letter.
 const LEAST_ADDRESSES: usize = 5_000;
-const LEAST_IDENTICAL: usize = 80;
+const LEAST_IDENTICAL: usize = 90;
 
 /// Of a thousand, the most that are different for no known reason.
 const MOST_UNEXPLAINED: usize = 100;
