@@ -5,6 +5,7 @@
 //! any Rust and in every test run; and libFuzzer (`fuzz/libfuzzer`).
 
 mod config;
+mod crash;
 mod elf;
 mod image;
 mod rfc2217;
@@ -14,6 +15,7 @@ mod trace;
 mod wire;
 
 pub use config::{config, guru_toml};
+pub use crash::panic;
 pub use elf::{elf, linker_map};
 pub use image::{hex, image};
 pub use rfc2217::rfc2217;
@@ -43,4 +45,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("trace", trace),
     ("config", config),
     ("guru_toml", guru_toml),
+    ("panic", panic),
 ];

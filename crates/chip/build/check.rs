@@ -161,6 +161,12 @@ impl Check<'_> {
                 "not a ROM's command",
             );
         }
+        let codes: Vec<u8> = rom.reset_reasons.iter().map(|reason| reason.code).collect();
+        self.require(
+            ascending(&codes),
+            "rom.reset_reasons",
+            "must be ascending, each once",
+        );
         for op in &rom.secure_commands {
             self.require(
                 rom.commands.contains(op),

@@ -418,6 +418,15 @@ fn rom(c: &Chip) -> String {
             m.strap, m.name, m.download, m.min_revision
         )
     });
+    let reasons = list(&r.reset_reasons, |reason| {
+        format!(
+            "ResetReason {{ code: {:#x}, name: {:?}, cause: ResetCause::{:?}, also: {} }}",
+            reason.code,
+            reason.name,
+            reason.cause,
+            list(&reason.also, |cause| format!("ResetCause::{cause:?}"))
+        )
+    });
     format!(
         "Rom {{ status_len: {}, commands: &{:?}, secure_commands: &{:?}, \
          security_info: SecurityInfoForm::{:?}, begin_words: {}, sync_value: {:#010x}, \
@@ -426,7 +435,7 @@ fn rom(c: &Chip) -> String {
          inflate: {}, md5: {}, ram_needs_insecure_boot: {}, \
          start_pointer: {}, cache_ram: {}, \
          default_flash_size: {:#x}, banners: {banners}, \
-         boot_modes: {modes}, \
+         boot_modes: {modes}, reset_reasons: {reasons}, \
          resets: ResetCauses {{ power_on: {:?}, pin: {:?}, watchdog: {:?}, software: {:?}, \
          usb: {:?} }}, \
          log_baud: {} }}",

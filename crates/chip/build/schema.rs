@@ -128,7 +128,57 @@ pub struct Rom {
     pub log_baud: u32,
     pub banners: Vec<Banner>,
     pub boot_modes: Vec<BootMode>,
+    #[serde(default)]
+    pub reset_reasons: Vec<ResetReason>,
     pub resets: Resets,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetReason {
+    pub code: u8,
+    #[serde(default)]
+    pub name: String,
+    pub cause: ResetCause,
+    #[serde(default)]
+    pub also: Vec<ResetCause>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetCause {
+    PowerOn,
+    Pin,
+    Software,
+    SoftwareCpu,
+    DeepSleep,
+    PowerDown,
+    CpuPowerDown,
+    Sdio,
+    #[serde(rename = "timer-watchdog-0")]
+    TimerWatchdog0,
+    #[serde(rename = "timer-watchdog-1")]
+    TimerWatchdog1,
+    #[serde(rename = "timer-watchdog-0-cpu")]
+    TimerWatchdog0Cpu,
+    #[serde(rename = "timer-watchdog-1-cpu")]
+    TimerWatchdog1Cpu,
+    RtcWatchdog,
+    RtcWatchdogCpu,
+    RtcWatchdogSystem,
+    HardwareWatchdog,
+    LegacyWatchdog,
+    SuperWatchdog,
+    OtherCpu,
+    Brownout,
+    ClockGlitch,
+    PowerGlitch,
+    Efuse,
+    UsbUart,
+    UsbJtag,
+    Jtag,
+    Lockup,
+    Intrusion,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]

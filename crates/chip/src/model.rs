@@ -68,6 +68,15 @@ pub struct Chip {
     pub registers: Registers,
 }
 
+/// An entry is told by its id: there is one of each.
+impl PartialEq for Chip {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Chip {}
+
 /// What a chip's CPUs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
@@ -157,6 +166,9 @@ pub struct Rom {
     pub banners: &'static [Banner],
     /// Names of boot modes by strapping value, for the boot log (`boot:0x13 (...)`).
     pub boot_modes: &'static [BootMode],
+    /// What the numbers of resets mean, ascending: the same number means different things on
+    /// different chips. Empty where nothing is known.
+    pub reset_reasons: &'static [ResetReason],
     /// Name and code of the reset causes that a session provokes: power-on, RTS, watchdog.
     pub resets: ResetCauses,
     /// Baud rate of the boot log with the usual crystal (the ESP8266 prints at 74880).
@@ -279,6 +291,80 @@ pub struct BootMode {
     pub download: bool,
     /// First chip revision whose ROM prints this name; see [`Rom::boot_mode`].
     pub min_revision: u16,
+}
+
+/// What the number of a reset means (ESP-IDF `soc/reset_reasons.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResetReason {
+    /// The number, as the ROM prints it and software reads it.
+    pub code: u8,
+    /// The name that the ROM prints; empty where it prints none or it is not known.
+    pub name: &'static str,
+    /// What reset the chip.
+    pub cause: ResetCause,
+    /// What else may have, with the same number.
+    pub also: &'static [ResetCause],
+}
+
+/// What can reset a chip, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResetCause {
+    /// The supply was switched on, or EN released.
+    PowerOn,
+    /// The reset pin, where it has a number of its own.
+    Pin,
+    /// The program, all but the part that is always on.
+    Software,
+    /// The program, a CPU.
+    SoftwareCpu,
+    /// The end of deep sleep.
+    DeepSleep,
+    /// The digital part was without power.
+    PowerDown,
+    /// A CPU was without power.
+    CpuPowerDown,
+    /// The host on SDIO.
+    Sdio,
+    /// Watchdog of timer group 0, all but the part that is always on.
+    TimerWatchdog0,
+    /// Watchdog of timer group 1, all but the part that is always on.
+    TimerWatchdog1,
+    /// Watchdog of timer group 0, a CPU.
+    TimerWatchdog0Cpu,
+    /// Watchdog of timer group 1, a CPU.
+    TimerWatchdog1Cpu,
+    /// RTC watchdog (LP watchdog), all but the part that is always on.
+    RtcWatchdog,
+    /// RTC watchdog (LP watchdog), a CPU.
+    RtcWatchdogCpu,
+    /// RTC watchdog (LP watchdog), everything.
+    RtcWatchdogSystem,
+    /// The ESP8266's hardware watchdog.
+    HardwareWatchdog,
+    /// The watchdog of early ESP32 that the headers do not have any more.
+    LegacyWatchdog,
+    /// The super watchdog, which watches the part that is always on.
+    SuperWatchdog,
+    /// The other CPU.
+    OtherCpu,
+    /// The supply was too low.
+    Brownout,
+    /// A glitch of the clock.
+    ClockGlitch,
+    /// A glitch of the supply.
+    PowerGlitch,
+    /// The eFuses did not read right.
+    Efuse,
+    /// The USB-Serial/JTAG port's serial lines: a tool on the host.
+    UsbUart,
+    /// The USB-Serial/JTAG port's JTAG: a debugger on the host.
+    UsbJtag,
+    /// A debugger.
+    Jtag,
+    /// A CPU came to an exception inside an exception handler and stopped.
+    Lockup,
+    /// A name of the ROM that no header explains.
+    Intrusion,
 }
 
 /// Reset causes as the ROM prints them, for example `0x1 (POWERON)`.

@@ -47,6 +47,12 @@ impl Rom {
             .find(|mode| mode.min_revision == newest)
     }
 
+    /// What the number of a reset means on this chip.
+    #[must_use]
+    pub fn reset_reason(&self, code: u8) -> Option<&'static ResetReason> {
+        self.reset_reasons.iter().find(|reason| reason.code == code)
+    }
+
     /// The name that the ROM in chips of this revision prints for a strapping value.
     #[must_use]
     pub fn boot_mode_of(&self, revision: Revision, strap: u16) -> Option<&'static BootMode> {

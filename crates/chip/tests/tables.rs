@@ -388,3 +388,15 @@ fn every_hint_says_what_to_do() {
         }
     }
 }
+
+#[test]
+fn what_the_virtual_chip_prints_of_resets_is_what_their_numbers_mean() {
+    for chip in CHIPS {
+        for (code, text) in chip.registers.causes {
+            let Some(reason) = chip.rom.reset_reason(*code) else {
+                continue;
+            };
+            assert_eq!(*text, format!("{code:#x} ({})", reason.name), "{}", chip.id);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What mask ROMs print when they start.
+
+use guru_chip::{CHIPS, Chip};
+
+use super::scan::{address, behind, decimal};
+use crate::RomBuild;
+
+/// A line of a ROM.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line<'t> {
+    /// Begins a banner: the chip, as far as the line tells it, and the build.
+    Start(Option<&'static Chip>, RomBuild),
+    /// `Build:`, the date.
+    Date(&'t str),
+    /// `rst:0x1 (POWERON),boot:0xd (SPI_FAST_FLASH_BOOT)`.
+    Reset(Cause<'t>, Option<Mode<'t>>),
+    /// The ESP8266's single line.
+    Esp8266(&'static Chip, RomBuild, Cause<'t>, Option<Mode<'t>>),
+    /// `Saved PC:`, with the core where it is printed; `None`: the address is cut.
+    SavedPc(Option<u8>, Option<u32>),
+    /// Loading; the last line when the program is started.
+    Loading {
+        /// `entry 0x..`.
+        last: bool,
+    },
+}
+
+/// The number and name of a reset; the name may be empty.
+pub(super) type Cause<'t> = (u8, &'t str);
+/// The straps and the name of a boot mode; the name may be empty.
+pub(super) type Mode<'t> = (u16, &'t str);
+
+/// Where a banner begins in a line that begins with something else, if it does.
+pub(super) fn start(text: &str) -> Option<usize> {
+    let esp_rom = text.find("ESP-ROM:");
+    let ets = || {
+        text.match_indices("ets ")
+            .map(|(at, _)| at)
+            .find(|&at| text.get(at + 4..).and_then(date).is_some())
+    };
+    esp_rom.or_else(ets)
+}
+
+pub(super) fn line(text: &str) -> Option<Line<'_>> {
+    let text = text.trim();
+    if let Some(name) = text.strip_prefix("ESP-ROM:") {
+        let name = name.split([' ', ',']).next()?;
+        let build = RomBuild {
+            name: Some(name.to_owned()),
+            date: String::new(),
+        };
+        return Some(Line::Start(of_rom(name), build));
+    }
+    if let Some(rest) = text.strip_prefix("ets ") {
+        return ets(text, rest);
+    }
+    if let Some(date) = text.strip_prefix("Build:") {
+        return Some(Line::Date(self::date(date)?));
+    }
+    if let Some(rest) = text.strip_prefix("rst:") {
+        let (code, rest) = small(rest)?;
+        let mode = behind(rest, "boot:").and_then(|rest| {
+            let (straps, rest) = small(rest)?;
+            Some((straps, bracketed(rest).unwrap_or_default()))
+        });
+        let name = rest.split_once(",boot:").map_or(rest, |(name, _)| name);
+        let cause = (
+            u8::try_from(code).ok()?,
+            bracketed(name).unwrap_or_default(),
+        );
+        return Some(Line::Reset(cause, mode));
+    }
+    if let Some((before, pc)) = text.split_once("Saved PC:") {
+        let core = match before.trim() {
+            "" => None,
+            core => Some(core.strip_prefix("Core")?.parse().ok()?),
+        };
+        return Some(Line::SavedPc(core, address(pc.trim()).map(|(pc, _)| pc)));
+    }
+    let loading = [
+        "SPIWP:",
+        "mode:",
+        "load:0x",
+        "configsip:",
+        "clk_drv:",
+        "ho ",
+        "load 0x",
+    ];
+    let last = text.starts_with("entry 0x");
+    (last || loading.iter().any(|start| text.starts_with(start))).then_some(Line::Loading { last })
+}
+
+/// The ESP32's first line, and the ESP8266's only one.
+fn ets<'t>(text: &'t str, rest: &'t str) -> Option<Line<'t>> {
+    let date = date(rest)?;
+    let build = RomBuild {
+        name: None,
+        date: date.to_owned(),
+    };
+    let Some(cause) = behind(rest, "rst cause:") else {
+        let chip = CHIPS
+            .iter()
+            .copied()
+            .find(|chip| chip.rom.banners.iter().any(|banner| banner.build == text));
+        return Some(Line::Start(chip, build));
+    };
+    let chip = CHIPS.iter().copied().find(|chip| {
+        let mut lines = chip.rom.banners.iter().flat_map(|banner| banner.lines);
+        lines.any(|line| line.contains("rst cause:"))
+    })?;
+    let (code, rest) = decimal(cause)?;
+    let mode = behind(rest, "boot mode:(").and_then(|rest| {
+        let (straps, _) = decimal(rest)?;
+        let (name, _) = rest.split_once(')')?;
+        Some((u16::try_from(straps).ok()?, name))
+    });
+    Some(Line::Esp8266(
+        chip,
+        build,
+        (u8::try_from(code).ok()?, ""),
+        mode,
+    ))
+}
+
+/// The chip whose ROMs bear this name: `esp32c3-api1-20210207`, and the ESP32-C2's `esp8684-..`.
+fn of_rom(name: &str) -> Option<&'static Chip> {
+    fn first(name: &str) -> Option<&str> {
+        name.split('-').next()
+    }
+    CHIPS.iter().copied().find(|chip| {
+        chip.rom.banners.iter().any(|banner| {
+            let build = banner.build.strip_prefix("ESP-ROM:");
+            build.is_some_and(|build| first(build) == first(name))
+        })
+    })
+}
+
+/// A date as compilers print it, at the start: `Feb  7 2021`, possibly with a time behind.
+fn date(text: &str) -> Option<&str> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let date = text.get(..11)?;
+    let digits = |range| {
+        let part: Option<&str> = date.get(range);
+        part.is_some_and(|part| part.trim_start().bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let fits = MONTHS.contains(&date.get(..3)?) && digits(4..6) && digits(7..11);
+    fits.then_some(date)
+}
+
+/// A hexadecimal number of up to four digits behind `0x`, with what follows.
+fn small(text: &str) -> Option<(u16, &str)> {
+    let rest = text.strip_prefix("0x")?;
+    let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let value = u16::from_str_radix(rest.get(..digits)?, 16).ok()?;
+    Some((value, rest.get(digits..)?))
+}
+
+/// What stands in the outer brackets; names have brackets themselves.
+fn bracketed(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('(')?;
+    rest.rsplit_once(')').map(|(inside, _)| inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_banner_of_every_chip_is_read() {
+        for chip in CHIPS {
+            for banner in chip.rom.banners {
+                let build = banner.build.trim();
+                if !build.is_empty() {
+                    let read = line(build);
+                    assert!(
+                        matches!(&read, Some(Line::Start(Some(found), _)) if found.id == chip.id),
+                        "{build}: {read:?}"
+                    );
+                    assert_eq!(start(&format!("PC : 0x4{build}")), Some(8));
+                }
+                for text in banner
+                    .lines
+                    .iter()
+                    .filter(|text| text.contains("{mode_name}"))
+                {
+                    for mode in chip.rom.boot_modes {
+                        let text = text
+                            .replace("{reset}", chip.rom.resets.power_on)
+                            .replace("{mode}", &format!("{:#x}", mode.strap))
+                            .replace("{mode_name}", mode.name);
+                        let (cause, read) = match line(&text) {
+                            Some(Line::Reset(cause, read) | Line::Esp8266(_, _, cause, read)) => {
+                                (cause, read)
+                            }
+                            other => panic!("{text}: {other:?}"),
+                        };
+                        assert_eq!(cause.0, 1);
+                        assert_eq!(read, Some((mode.strap, mode.name)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_has_the_meaning_of_its_chip() {
+        use guru_chip::ResetCause;
+        let cause = |chip, code| {
+            guru_chip::by_id(chip)
+                .and_then(|chip| chip.rom.reset_reason(code))
+                .map(|reason| reason.cause)
+        };
+        assert_eq!(cause("esp32c3", 0x13), Some(ResetCause::ClockGlitch));
+        assert_eq!(cause("esp32p4", 0x13), Some(ResetCause::PowerGlitch));
+        assert_eq!(cause("esp32c3", 0x17), Some(ResetCause::PowerGlitch));
+        assert_eq!(cause("esp32p4", 0x17), Some(ResetCause::UsbUart));
+        assert_eq!(cause("esp32c5", 0x1a), Some(ResetCause::Lockup));
+        assert_eq!(cause("esp32c6", 0x1a), None);
+    }
+
+    #[test]
+    fn a_saved_program_counter_is_read_whole_or_not() {
+        assert_eq!(
+            line("Saved PC:0x40048b82"),
+            Some(Line::SavedPc(None, Some(0x4004_8b82)))
+        );
+        assert_eq!(
+            line("Core1 Saved PC:0x4ff0"),
+            Some(Line::SavedPc(Some(1), None))
+        );
+        assert_eq!(line("Build:Feb  7 2021"), Some(Line::Date("Feb  7 2021")));
+        assert_eq!(line("Build: ok"), None);
+        assert_eq!(line("rst:0x"), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! From lines to events: a file for each thing that chips print.
+
+mod backtrace;
+mod banner;
+mod log;
+mod opening;
+mod registers;
+mod report;
+mod scan;
+mod stack;
+mod starting;
+mod tasks;
+
+pub use log::Parser;
