@@ -4,9 +4,10 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
-use guru_chip::{Architecture, Chip, ResetCause};
+use guru_chip::{Chip, ResetCause};
+
+pub use crate::knowledge::{EntryId, Family};
 
 /// One thing that a log tells, in the order of the lines on which it ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,30 +18,6 @@ pub enum Event {
     Crash(Box<Crash>),
     /// A message that belongs to neither.
     Message(Message),
-}
-
-/// The name of an entry of the knowledge base, such as `load-prohibited`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId(pub Arc<str>);
-
-impl EntryId {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for EntryId {
-    fn from(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// A line that the knowledge base knows.
@@ -108,29 +85,6 @@ pub struct BootMode {
     pub download: bool,
     /// The entry of the knowledge base.
     pub meaning: Option<EntryId>,
-}
-
-/// The kind of CPU, which decides how a report is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// ESP32, ESP32-S2, ESP32-S3.
-    Xtensa,
-    /// All chips since.
-    RiscV,
-    /// ESP8266: an Xtensa without register windows, and reports of its own.
-    Esp8266,
-}
-
-impl Family {
-    /// That of a chip.
-    #[must_use]
-    pub fn of(chip: &Chip) -> Self {
-        match chip.architecture {
-            Architecture::XtensaLx106 => Self::Esp8266,
-            Architecture::XtensaLx6 | Architecture::XtensaLx7 => Self::Xtensa,
-            Architecture::Riscv32 => Self::RiscV,
-        }
-    }
 }
 
 /// A crash report, or what is left of it.

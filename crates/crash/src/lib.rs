@@ -2,10 +2,12 @@
 //! crash reports with their registers, stacks and backtraces. What a line does not say is not there.
 
 mod crash;
+pub mod knowledge;
 mod line;
 mod parse;
 mod recognise;
 
 pub use crash::*;
+pub use knowledge::Severity;
 pub use parse::Parser;
-pub use recognise::{Known, Recognise, Severity};
+pub use recognise::{Known, Recognise};

@@ -4,20 +4,7 @@ use std::collections::BTreeMap;
 
 use guru_chip::Chip;
 
-use crate::{EntryId, Family};
-
-/// How much a message weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// Something is not as it should be.
-    Warning,
-    /// Something failed, and the program may go on.
-    Error,
-    /// The program ends here: such a message opens a crash.
-    Fatal,
-}
+use crate::knowledge::{EntryId, Family, Found, Knowledge, Place, Severity};
 
 /// A text that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,5 +58,43 @@ impl Recognise for () {
 
     fn boot_mode(&self, _: u16, _: &str, _: Option<&'static Chip>) -> Option<EntryId> {
         None
+    }
+}
+
+impl Recognise for Knowledge {
+    fn line(
+        &self,
+        text: &str,
+        family: Option<Family>,
+        chip: Option<&'static Chip>,
+    ) -> Option<Known> {
+        self.find(Place::Line, text, family, chip).map(known)
+    }
+
+    fn reason(
+        &self,
+        text: &str,
+        family: Option<Family>,
+        chip: Option<&'static Chip>,
+    ) -> Option<Known> {
+        self.find(Place::Reason, text, family, chip).map(known)
+    }
+
+    fn reset(&self, code: u8, name: &str, chip: Option<&'static Chip>) -> Option<EntryId> {
+        let found = Self::reset(self, code, name, chip)?;
+        Some(found.entry.id.clone())
+    }
+
+    fn boot_mode(&self, straps: u16, name: &str, chip: Option<&'static Chip>) -> Option<EntryId> {
+        let found = Self::boot_mode(self, u8::try_from(straps).ok()?, name, chip)?;
+        Some(found.entry.id.clone())
+    }
+}
+
+fn known(found: Found<'_>) -> Known {
+    Known {
+        entry: found.entry.id.clone(),
+        severity: found.entry.severity,
+        fields: found.fields,
     }
 }
