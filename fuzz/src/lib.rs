@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod elf;
 mod image;
+mod knowledge;
 mod rfc2217;
 mod store;
 mod symbols;
@@ -18,6 +19,7 @@ pub use config::{config, guru_toml};
 pub use crash::panic;
 pub use elf::{elf, linker_map};
 pub use image::{hex, image};
+pub use knowledge::knowledge;
 pub use rfc2217::rfc2217;
 pub use store::{otadata, partition_csv, partition_table};
 pub use symbols::symbols;
@@ -46,4 +48,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("guru_toml", guru_toml),
     ("panic", panic),
+    ("knowledge", knowledge),
 ];

@@ -7,6 +7,7 @@ mod elf;
 mod examples;
 mod film;
 mod image;
+mod messages;
 #[cfg(test)]
 mod platform;
 mod stub;
@@ -22,6 +23,8 @@ usage: cargo xtask TASK
   examples [--check]   compile the programs in examples/ and write their images;
                        --check: compare them with those in the repository instead
   chips [--check]      write docs/chips.md from the data in chips/; --check: compare instead
+  messages CHECKOUT[@REVISION].. [ELF..]
+                       write what ESP-IDF and the ROMs print when a chip dies (crates/crash/data)
   stub [--check]       compile stub/ for every chip and write stub/blobs; --check: compare instead
   stub --test          test the parts of the stub that need no chip, with this machine's compiler
   dist [TRIPLE]        build an archive for a release, for this machine or another target
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["examples", "--check"] => examples::run(examples::Mode::Check),
         ["chips"] => chips::run(chips::Mode::Write),
         ["chips", "--check"] => chips::run(chips::Mode::Check),
+        ["messages", ref sources @ ..] if !sources.is_empty() => messages::run(sources),
         ["stub"] => stub::run(stub::Mode::Write),
         ["stub", "--check"] => stub::run(stub::Mode::Check),
         ["stub", "--test"] => stub::test::run(),
