@@ -540,3 +540,25 @@ fn words_at_the_program_counter_are_read() {
     let code = crash(&log).cores[0].code.clone();
     assert_eq!(code, Some((0x400d_1120, vec![0, 0xffff_ffff, 0x1234_5678])));
 }
+
+#[test]
+fn the_knowledge_base_names_what_happened() {
+    for (name, log) in all() {
+        let mut parser = Parser::new(knowledge::Knowledge::builtin(), None);
+        let mut events = parser.push(log.as_bytes());
+        events.extend(parser.finish());
+        let crashes = events.iter().filter_map(|event| match event {
+            Event::Crash(crash) => Some(crash),
+            _ => None,
+        });
+        for crash in crashes {
+            assert!(crash.headline().is_some(), "{name}: {crash:#?}");
+        }
+        for event in &events {
+            if let Event::Boot(boot) = event {
+                let reset = boot.reset.as_ref().expect("a reset");
+                assert!(reset.meaning.is_some(), "{name}: {reset:?}");
+            }
+        }
+    }
+}

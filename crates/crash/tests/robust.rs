@@ -205,3 +205,28 @@ fn megabytes_without_a_newline_are_nothing() {
     }
     assert!(parser.finish().is_empty());
 }
+
+#[test]
+fn ordinary_lines_cost_microseconds() {
+    let lines: String = (0..20_000)
+        .map(|i| {
+            format!(
+                "I ({i}) wifi: state: run -> init (0x{i:x}), rssi: -{} at 0x3ffb{:04x}\r\n",
+                i % 90,
+                i & 0xffff
+            )
+        })
+        .collect();
+    let mut parser = Parser::new(knowledge::Knowledge::builtin(), None);
+    parser.push(b"warm\n");
+    let start = std::time::Instant::now();
+    let count = parser.push(lines.as_bytes()).len() + parser.finish().len();
+    let each = start.elapsed() / 20_000;
+    assert_eq!(count, 0);
+    // It is about one on a machine of its own.
+    assert!(each < std::time::Duration::from_micros(50), "{each:?}");
+    println!(
+        "{each:?} {} MB/s",
+        lines.len() as f64 / start.elapsed().as_secs_f64() / 1e6
+    );
+}

@@ -178,6 +178,7 @@ mod tests {
                         matches!(&read, Some(Line::Start(Some(found), _)) if found.id == chip.id),
                         "{build}: {read:?}"
                     );
+                    assert!(super::super::marks::any(build));
                     assert_eq!(start(&format!("PC : 0x4{build}")), Some(8));
                 }
                 for text in banner

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use guru_chip::Chip;
 
 use super::banner;
+use super::marks;
 use super::opening::{self, Opening};
 use super::report::{Joined, Report, Took};
 use super::starting::{self, Starting};
@@ -93,6 +94,12 @@ impl Log<'_> {
         if text.is_empty() || text == "---" || text.starts_with("--- ") {
             return;
         }
+        // Between reports and banners most lines need no further look.
+        if self.report.is_none() && self.boot.is_none() && !marks::any(text) {
+            self.age();
+            self.text(number, text, Took::Nothing);
+            return;
+        }
         let glued = opening::GLUED.iter().filter_map(|start| text.find(start));
         match glued.chain(banner::start(text)).min() {
             Some(at) if at > 0 && behind_log_tag(text) != text.get(at..) => {
@@ -108,17 +115,22 @@ impl Log<'_> {
         if text.is_empty() {
             return;
         }
-        self.idle = self.idle.saturating_add(1);
-        for (_, _, lines) in &mut self.recent {
-            *lines += 1;
-        }
-        self.let_go_old();
+        self.age();
         if !self.banner(number, text) {
             self.other(number, text);
         }
         if self.idle > IDLE || self.report.as_ref().is_some_and(Report::ended) {
             self.close_report(Torn::EndMissing);
         }
+    }
+
+    /// A line has come.
+    fn age(&mut self) {
+        self.idle = self.idle.saturating_add(1);
+        for (_, _, lines) in &mut self.recent {
+            *lines += 1;
+        }
+        self.let_go_old();
     }
 
     fn banner(&mut self, number: u64, text: &str) -> bool {

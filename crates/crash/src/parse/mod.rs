@@ -3,6 +3,7 @@
 mod backtrace;
 mod banner;
 mod log;
+mod marks;
 mod opening;
 mod registers;
 mod report;
