@@ -264,7 +264,15 @@ pub fn run_all() -> Result<()> {
     let files = Files::make(&job, folder)?;
     let simulator = Simulator::start(guru, &job, &files.flash)?;
     let large = run(
-        setup.ours(["--port", &simulator.port, "write-flash", "0x0", "app.bin"]),
+        setup.ours([
+            "--port",
+            &simulator.port,
+            "--stub",
+            "none",
+            "write-flash",
+            "0x0",
+            "app.bin",
+        ]),
         folder,
     )?;
 

@@ -25,8 +25,8 @@ use crate::Result;
 pub const BAUD: u32 = 921_600;
 /// The one at which a session begins.
 const FIRST_BAUD: u32 = 115_200;
-/// Chips that are measured: both kinds of RISC-V and Xtensa ROM, and the oldest one.
-const CHIPS: [&str; 4] = ["esp32c3", "esp32", "esp32s3", "esp8266"];
+/// Chips that are measured: one of RISC-V, one of Xtensa, and the oldest one.
+const CHIPS: [&str; 3] = ["esp32c3", "esp32", "esp8266"];
 /// Bytes of firmware in the flash that is read whole.
 const FIRMWARE: &str = "ESP32_GENERIC-20240602-v1.23.0.bin";
 /// How long the chip is waited for after its client has ended.
@@ -84,7 +84,7 @@ impl Kind {
 
     /// Whether it is measured on all chips: what executes for minutes is left to the first one.
     fn everywhere(self) -> bool {
-        self != Self::ReadWhole
+        !matches!(self, Self::ReadWhole | Self::Erase)
     }
 
     /// Whether the ROM alone is measured as well, which reads for most of an hour.
