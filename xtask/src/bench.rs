@@ -109,16 +109,9 @@ struct Side {
     cost: Cost,
 }
 
-/// Everything that was measured.
-struct Measured {
-    /// With the ROM alone.
+/// What was measured with the ROM alone, and of this machine.
+struct ByRom {
     rows: Vec<Row>,
-    /// With flasher stubs.
-    stubs: Vec<stub::Row>,
-    /// On files alone.
-    images: Vec<images::Row>,
-    /// Millions of instructions a second on a virtual chip.
-    mips: Option<f64>,
     startup_ours: Startup,
     startup_reference: Startup,
     /// A write of 16 MB by ours.
@@ -196,42 +189,89 @@ impl Setup {
     }
 }
 
-/// Measures flasher stubs, and prints what came of it.
-pub fn run_stubs() -> Result<()> {
-    let rows = Setup::new()?.stubs()?;
-    print(stub_report::aims(&rows), &stub_report::section(&rows));
-    Ok(())
-}
-
-/// Measures how fast a virtual chip executes, and prints it.
-pub fn run_cpu() -> Result<()> {
-    print(vec![cpu::aim(cpu::measure(&Setup::new()?)?)], "");
-    Ok(())
-}
-
-/// Measures commands on files alone, and prints what came of it.
-pub fn run_images() -> Result<()> {
-    let rows = images::measure(&Setup::new()?)?;
-    print(images::aims(&rows), &images::section(&rows));
-    Ok(())
+/// What is measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The ROM loaders, starting, and many boards.
+    Rom,
+    /// Flasher stubs.
+    Stubs,
+    /// Commands on files alone.
+    Images,
+    /// How fast a virtual chip executes.
+    Cpu,
 }
 
 /// What was aimed at, what was found, and whether that is enough.
 type Aim = (String, String, bool);
 
-fn print(aims: Vec<Aim>, section: &str) {
-    for (aim, found, met) in aims {
-        let met = if met { "yes" } else { "no" };
-        crate::report(&format!("{aim}: {found}: {met}"));
-    }
-    crate::report(section);
+/// What the page says of a part.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Section {
+    aims: Vec<Aim>,
+    text: String,
 }
 
-pub fn run_all() -> Result<()> {
+impl Part {
+    /// As the page has them.
+    pub const ALL: [Self; 4] = [Self::Rom, Self::Stubs, Self::Images, Self::Cpu];
+
+    /// As the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rom => "rom",
+            Self::Stubs => "stubs",
+            Self::Images => "images",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    fn measure(self, setup: &Setup) -> Result<Section> {
+        Ok(match self {
+            Self::Rom => report::by_rom(&by_rom(setup)?),
+            Self::Stubs => stub_report::section(&setup.stubs()?),
+            Self::Images => images::section(&images::measure(setup)?),
+            Self::Cpu => cpu::section(cpu::measure(setup)?),
+        })
+    }
+
+    /// Where its section waits for the others.
+    fn file(self, setup: &Setup) -> PathBuf {
+        setup.folder.join(format!("{}.json", self.name()))
+    }
+}
+
+/// Measures some parts, prints what came of them, and writes the page as soon as all have been
+/// measured: now, or by an earlier run.
+pub fn measure_parts(parts: &[Part]) -> Result<()> {
     let setup = Setup::new()?;
-    let Setup {
-        root, guru, folder, ..
-    } = &setup;
+    for part in parts {
+        let section = part.measure(&setup)?;
+        for (aim, found, met) in &section.aims {
+            let met = if *met { "yes" } else { "no" };
+            crate::report(&format!("{aim}: {found}: {met}"));
+        }
+        crate::report(&section.text);
+        fs::write(part.file(&setup), serde_json::to_vec(&section)?)?;
+    }
+    let mut sections = Vec::new();
+    for part in Part::ALL {
+        let Ok(section) = fs::read(part.file(&setup)) else {
+            let name = part.name();
+            crate::report(&format!("the page waits for `cargo xtask bench {name}`"));
+            return Ok(());
+        };
+        sections.push(serde_json::from_slice(&section)?);
+    }
+    fs::write(
+        setup.root.join("docs/performance.md"),
+        report::page(&sections),
+    )?;
+    Ok(())
+}
+
+fn by_rom(setup: &Setup) -> Result<ByRom> {
+    let Setup { guru, folder, .. } = setup;
 
     let mut rows = Vec::new();
     for job in &jobs() {
@@ -280,19 +320,14 @@ pub fn run_all() -> Result<()> {
     let board = run(setup.ours(farm(1, &[])), folder)?;
     let farm = run_to(THREE_FAILED, setup.ours(farm(FARM, &FAULTS)), folder)?;
 
-    let measured = Measured {
+    Ok(ByRom {
         rows,
-        stubs: setup.stubs()?,
-        images: images::measure(&setup)?,
-        mips: cpu::measure(&setup)?,
         board,
         farm,
         startup_ours: startup(|| setup.ours(["version"]))?,
         startup_reference: startup(|| setup.reference(["version"]))?,
         large,
-    };
-    fs::write(root.join("docs/performance.md"), report::page(&measured))?;
-    Ok(())
+    })
 }
 
 /// The command line of a write to several boards, which take as long as real ones.

@@ -15,6 +15,7 @@ mod stub;
 use std::error::Error;
 use std::process::ExitCode;
 
+use bench::Part;
 use dist::Program;
 
 const USAGE: &str = "\
@@ -30,9 +31,7 @@ usage: cargo xtask TASK
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   dist --built PROGRAM pack a program that is built already, for this machine
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
-  bench stubs          only what flasher stubs do, and print it
-  bench images         only commands on files alone, and print it
-  bench cpu            only how fast a virtual chip executes, and print it
+  bench PART           measure one part anew: rom, stubs, images or cpu
 ";
 
 /// What went wrong, for the person at the keyboard.
@@ -54,10 +53,8 @@ fn main() -> ExitCode {
         ["dist"] => dist::run(Program::Here),
         ["dist", "--built", program] => dist::run(Program::Built(program.as_ref())),
         ["dist", target] => dist::run(Program::For(target)),
-        ["bench"] => bench::run_all(),
-        ["bench", "stubs"] => bench::run_stubs(),
-        ["bench", "images"] => bench::run_images(),
-        ["bench", "cpu"] => bench::run_cpu(),
+        ["bench"] => bench::measure_parts(&Part::ALL),
+        ["bench", name] if part(name).is_some() => bench::measure_parts(part(name).as_slice()),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -70,6 +67,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The part of the bench that is named so.
+fn part(name: &str) -> Option<Part> {
+    Part::ALL.into_iter().find(|part| part.name() == name)
 }
 
 #[expect(clippy::print_stdout, reason = "a program that reports to a person")]

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use guru_testkit::elf::{ElfWriter, RISCV, Section};
+use guru_testkit::elf::{self, ElfWriter, RISCV};
 
 use super::process::usage;
-use super::{Aim, Setup};
+use super::{Section, Setup};
 use crate::Result;
 
 /// Millions of instructions a second, at the least.
@@ -32,12 +32,16 @@ pub fn measure(setup: &Setup) -> Result<Option<f64>> {
 }
 
 /// What was aimed at.
-pub fn aim(mips: Option<f64>) -> Aim {
-    (
+pub fn section(mips: Option<f64>) -> Section {
+    let aim = (
         format!("a virtual chip executes {AIM:.0} million instructions a second"),
         mips.map_or("unknown".to_owned(), |mips| format!("{mips:.0} million")),
         mips.is_some_and(|mips| mips >= AIM),
-    )
+    );
+    Section {
+        aims: vec![aim],
+        text: String::new(),
+    }
 }
 
 fn program() -> ElfWriter {
@@ -66,6 +70,6 @@ fn program() -> ElfWriter {
     ElfWriter {
         machine: RISCV,
         entry: CODE,
-        sections: vec![Section::new(".text", CODE, code)],
+        sections: vec![elf::Section::new(".text", CODE, code)],
     }
 }

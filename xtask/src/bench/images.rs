@@ -10,11 +10,11 @@ use std::time::Duration;
 use guru_chip::{Chip, ESP32S3};
 use guru_image::Contents;
 use guru_testkit::code;
-use guru_testkit::elf::{ElfWriter, Section, XTENSA};
+use guru_testkit::elf::{self, ElfWriter, XTENSA};
 
 use super::process::{Usage, own, run, usage};
 use super::report::mb;
-use super::{Aim, MB, Setup};
+use super::{Aim, MB, Section, Setup};
 use crate::Result;
 
 /// One that maps flash enough for so large a program.
@@ -187,7 +187,7 @@ fn prepare(setup: &Setup) -> Result<()> {
     fs::write(folder.join("app.elf"), app(10, Descriptor::EspIdf).bytes())?;
     let mut app = app(1, Descriptor::EspIdf);
     // Real ELF files, with their debugging information, are ten times the size of the image or more.
-    let debug = Section::new(".debug_info", 0, code(9 * MB, 9));
+    let debug = elf::Section::new(".debug_info", 0, code(9 * MB, 9));
     app.sections.push(debug);
     fs::write(folder.join("app1.elf"), app.bytes())?;
     fs::write(folder.join("boot.elf"), bootloader().bytes())?;
@@ -215,15 +215,15 @@ fn app(megabytes: usize, descriptor: Descriptor) -> ElfWriter {
     let data = CHIP.drom.start + 0x20;
     let text = CHIP.irom.start + 0x40_0020;
     let mut sections = vec![
-        Section::new(".iram0.text", 0x4037_8000, code(100_000, 3)),
-        Section::new(".dram0.data", 0x3FC9_8000, code(50_000, 4)),
-        Section::new(".flash.rodata", data + 256, code(3 * part, 5)),
-        Section::new(".flash.text", text, code(7 * part, 6)),
+        elf::Section::new(".iram0.text", 0x4037_8000, code(100_000, 3)),
+        elf::Section::new(".dram0.data", 0x3FC9_8000, code(50_000, 4)),
+        elf::Section::new(".flash.rodata", data + 256, code(3 * part, 5)),
+        elf::Section::new(".flash.text", text, code(7 * part, 6)),
     ];
     if descriptor == Descriptor::EspIdf {
         let mut bytes = vec![0; 256];
         bytes[..4].copy_from_slice(&0xABCD_5432_u32.to_le_bytes());
-        sections.insert(2, Section::new(".flash.appdesc", data, bytes));
+        sections.insert(2, elf::Section::new(".flash.appdesc", data, bytes));
     }
     ElfWriter {
         machine: XTENSA,
@@ -236,7 +236,11 @@ fn bootloader() -> ElfWriter {
     ElfWriter {
         machine: XTENSA,
         entry: 0x403C_8800,
-        sections: vec![Section::new(".iram.text", 0x403C_8800, code(16_000, 7))],
+        sections: vec![elf::Section::new(
+            ".iram.text",
+            0x403C_8800,
+            code(16_000, 7),
+        )],
     }
 }
 
@@ -285,7 +289,7 @@ impl Task {
 }
 
 /// What was aimed at, what was found, and whether that is enough.
-pub fn aims(rows: &[Row]) -> Vec<Aim> {
+fn aims(rows: &[Row]) -> Vec<Aim> {
     let faster = |name: &str, aim: f64| {
         let row = rows.iter().find(|row| row.name == name);
         let times = row.and_then(Row::times);
@@ -315,8 +319,8 @@ pub fn aims(rows: &[Row]) -> Vec<Aim> {
     ]
 }
 
-/// The table.
-pub fn section(rows: &[Row]) -> String {
+/// The aims and the table.
+pub fn section(rows: &[Row]) -> Section {
     let mut text = format!(
         "\n## Images and tables\n\n\
          Of made-up programs for the {}: ELF files of 10 MB, of which one is debugging information to nine tenths, the\n\
@@ -348,7 +352,10 @@ pub fn section(rows: &[Row]) -> String {
             theirs.map_or_else(String::new, |usage| mb(usage.memory)),
         );
     }
-    text
+    Section {
+        aims: aims(rows),
+        text,
+    }
 }
 
 fn ms(time: Option<Duration>) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Measured, Row, Side, cpu, images, stub_report};
+use super::{Aim, ByRom, Kind, Row, Section, Side};
 
 const BAUDS: [u32; 4] = [115_200, 460_800, 921_600, 2_000_000];
 /// How far above the bound a write may be.
@@ -21,7 +21,8 @@ pub fn progress(job: &super::Job, ours: &Side, reference: &Side) {
     );
 }
 
-pub fn page(measured: &Measured) -> String {
+/// The page, of what all parts have measured.
+pub fn page(sections: &[Section]) -> String {
     let mut page = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench` (with `GURU_ESPTOOL` set; CONTRIBUTING.md); do not edit.\n\n\
@@ -32,18 +33,19 @@ pub fn page(measured: &Measured) -> String {
          more than half. Nothing here was measured on a board.\n\n",
     );
     let _ = writeln!(page, "## Aims\n\n| aim | measured | met |\n|---|---|---|");
-    let by_rom = aims(measured)
-        .into_iter()
-        .map(|(aim, found, met)| (aim.to_owned(), found, met));
-    let others = [
-        stub_report::aims(&measured.stubs),
-        images::aims(&measured.images),
-        vec![cpu::aim(measured.mips)],
-    ];
-    for (aim, found, met) in by_rom.chain(others.into_iter().flatten()) {
-        let met = if met { "yes" } else { "**no**" };
+    for (aim, found, met) in sections.iter().flat_map(|section| &section.aims) {
+        let met = if *met { "yes" } else { "**no**" };
         let _ = writeln!(page, "| {aim} | {found} | {met} |");
     }
+    for section in sections {
+        page.push_str(&section.text);
+    }
+    page
+}
+
+/// What came of the ROM loaders, and of starting and feeding many.
+pub fn by_rom(measured: &ByRom) -> Section {
+    let mut page = String::new();
     let _ = writeln!(
         page,
         "\n## On the wire\n\nBytes both ways, and how often something was sent and then waited for. \
@@ -116,11 +118,9 @@ pub fn page(measured: &Measured) -> String {
             );
         }
     }
-    page.push_str(&stub_report::section(&measured.stubs));
-    page.push_str(&images::section(&measured.images));
     let _ = writeln!(
         page,
-        "\n## This machine\n\nBy its clock, so they depend on it and on what else it does.\n\n\
+        "\n### This machine\n\nBy its clock, so they depend on it and on what else it does.\n\n\
          | | Guru | esptool |\n|---|--:|--:|"
     );
     let (ours, theirs) = (&measured.startup_ours, &measured.startup_reference);
@@ -173,11 +173,14 @@ pub fn page(measured: &Measured) -> String {
          be erased: these boards are named, the others are written and verified. How long it takes is how long\n\
          the worst of the three is waited for. All virtual chips and their flash are in the one process."
     );
-    page
+    Section {
+        aims: aims(measured),
+        text: page,
+    }
 }
 
 /// The aims, what was measured, and whether they are met.
-fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
+fn aims(measured: &ByRom) -> Vec<Aim> {
     let start = measured.startup_ours.median.as_secs_f64() * 1000.0;
     let memory = measured.large.memory;
     let writes = || {
@@ -220,14 +223,18 @@ fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
         .collect::<Vec<_>>()
         .join(", ");
     vec![
-        ("start under 10 ms", format!("{start:.1} ms"), start < 10.0),
         (
-            "under 20 MB of memory for a write of 16 MB",
+            "start under 10 ms".to_owned(),
+            format!("{start:.1} ms"),
+            start < 10.0,
+        ),
+        (
+            "under 20 MB of memory for a write of 16 MB".to_owned(),
             mb(memory),
             memory.is_some_and(|bytes| bytes < 20_000_000),
         ),
         (
-            "ROM: a write within 5 % of the bound",
+            "ROM: a write within 5 % of the bound".to_owned(),
             worst.map_or_else(String::new, |(above, row, baud)| {
                 let percent = 100.0 * above;
                 format!(
@@ -238,7 +245,7 @@ fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
             worst.is_some_and(|(above, ..)| above <= AIM_ABOVE),
         ),
         (
-            "ROM: never more bytes or round trips than the reference",
+            "ROM: never more bytes or round trips than the reference".to_owned(),
             if more.is_empty() {
                 "never".to_owned()
             } else {
@@ -246,7 +253,11 @@ fn aims(measured: &Measured) -> Vec<(&'static str, String, bool)> {
             },
             more.is_empty(),
         ),
-        ("`flash-id` in half the round trips", trips, halved),
+        (
+            "`flash-id` in half the round trips".to_owned(),
+            trips,
+            halved,
+        ),
     ]
 }
 

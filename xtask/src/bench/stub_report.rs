@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::stub::{BAUD, Kind, Row, Session};
-use super::{ADDRESS, MB};
+use super::{ADDRESS, Aim, MB, Section};
 use guru_plan::{FlashTimes, SECTOR, erases};
 
 /// How far above its bound something may be.
@@ -16,8 +16,8 @@ const ONE_SECTOR: u64 = 6 * 1024;
 /// Bytes of a flash page.
 const PAGE: usize = 256;
 
-/// The tables.
-pub fn section(rows: &[Row]) -> String {
+/// The aims and the table.
+pub fn section(rows: &[Row]) -> Section {
     let mut text = format!(
         "\n## With flasher stubs\n\n\
          Guru with its own stub, esptool with its own, and Guru with the ROM alone, on one virtual chip that \
@@ -37,9 +37,9 @@ pub fn section(rows: &[Row]) -> String {
                 [
                     number(|session| session.work.bytes()),
                     number(|session| session.work.round_trips),
-                    session.map_or("-".to_owned(), |one| {
-                        format!("{:.2}", one.took.as_secs_f64())
-                    }),
+                    session
+                        .and_then(|one| one.took)
+                        .map_or("-".to_owned(), |took| format!("{:.2}", took.as_secs_f64())),
                 ]
             });
         let _ = write!(text, "| {} | {}", row.chip, row.kind.name());
@@ -52,11 +52,14 @@ pub fn section(rows: &[Row]) -> String {
         }
         text.push_str(" |\n");
     }
-    text
+    Section {
+        aims: aims(rows),
+        text,
+    }
 }
 
 /// What was aimed at with stubs, what was found, and whether that is enough.
-pub fn aims(rows: &[Row]) -> Vec<(String, String, bool)> {
+fn aims(rows: &[Row]) -> Vec<Aim> {
     let of = |kind: Kind| rows.iter().filter(move |row| row.kind == kind);
     let most = |bytes: u64, aim: u64| (format!("at most {bytes}"), bytes < aim);
     let (fresh, fresh_met) = above(of(Kind::Fresh).map(|row| (row, row.line().max(flash_time()))));
@@ -116,7 +119,9 @@ pub fn aims(rows: &[Row]) -> Vec<(String, String, bool)> {
 
 /// The one that is farthest above its bound.
 fn above<'a>(rows: impl Iterator<Item = (&'a Row, Duration)>) -> (String, bool) {
-    let ratio = |(row, bound): &(&Row, Duration)| row.took().as_secs_f64() / bound.as_secs_f64();
+    let ratio = |(row, bound): &(&Row, Duration)| {
+        row.took().unwrap_or(Duration::MAX).as_secs_f64() / bound.as_secs_f64()
+    };
     let worst = rows.max_by(|one, other| ratio(one).total_cmp(&ratio(other)));
     let Some(worst) = worst else {
         return ("nothing was measured".to_owned(), false);
