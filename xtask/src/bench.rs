@@ -6,6 +6,7 @@
 //! one model computes from the recording. Only start-up and host times are measured by a clock.
 
 mod cpu;
+mod explain;
 mod images;
 mod process;
 mod report;
@@ -198,6 +199,8 @@ pub enum Part {
     Stubs,
     /// Commands on files alone.
     Images,
+    /// Decoding crashes.
+    Explain,
     /// How fast a virtual chip executes.
     Cpu,
 }
@@ -214,7 +217,13 @@ struct Section {
 
 impl Part {
     /// As the page has them.
-    pub const ALL: [Self; 4] = [Self::Rom, Self::Stubs, Self::Images, Self::Cpu];
+    pub const ALL: [Self; 5] = [
+        Self::Rom,
+        Self::Stubs,
+        Self::Images,
+        Self::Explain,
+        Self::Cpu,
+    ];
 
     /// As the command line has it.
     pub fn name(self) -> &'static str {
@@ -222,6 +231,7 @@ impl Part {
             Self::Rom => "rom",
             Self::Stubs => "stubs",
             Self::Images => "images",
+            Self::Explain => "explain",
             Self::Cpu => "cpu",
         }
     }
@@ -231,6 +241,7 @@ impl Part {
             Self::Rom => report::by_rom(&by_rom(setup)?),
             Self::Stubs => stub_report::section(&setup.stubs()?),
             Self::Images => images::section(&images::measure(setup)?),
+            Self::Explain => explain::measure(setup)?,
             Self::Cpu => cpu::section(cpu::measure(setup)?),
         })
     }
