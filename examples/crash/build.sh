@@ -32,6 +32,22 @@ flags_of() {
 
 cat "$here/chips/$chip.ld" $here/sections.ld >"$parts/link.ld"
 
+# Without what needs timers and the heap of an operating system.
+flat() {
+    gcc=${GURU_LX106_GCC:-xtensa-lx106-elf-gcc}
+    set --
+    for name in main sensor record display command selftest config greeting tree console \
+        lx106/station lx106/esp lx106/panic; do
+        object="$parts/$(basename "$name").o"
+        # shellcheck disable=SC2046,SC2086
+        $gcc -mlongcalls $flags $(flags_of "$name") -fno-tree-loop-distribute-patterns \
+            -c "$here/src/$name.c" -o "$object"
+        set -- "$@" "$object"
+    done
+    $gcc -c $here/src/lx106/entry.S -o "$parts/entry.o"
+    $gcc -nostdlib -static -Wl,--build-id=none,-T,"$parts/link.ld" -o "$out" "$parts/entry.o" "$@"
+}
+
 riscv() {
     gcc=${GURU_RISCV_GCC:-riscv64-unknown-elf-gcc}
     machine="-march=$1 -mabi=ilp32 -msmall-data-limit=0"
@@ -79,5 +95,6 @@ case $chip in
     esp32 | esp32s3) windowed "" ;;
     # No loops, no floating point, no compare and swap.
     esp32s2) windowed "-mattr=-loop,-fp,-mac16,-bool,-s32c1i" ;;
+    esp8266) flat ;;
     *) echo "build.sh: no such chip: $chip" >&2; exit 2 ;;
 esac

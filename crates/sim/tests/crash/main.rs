@@ -33,12 +33,13 @@ use programs::{Segments, hear, start};
 use report::Report;
 
 /// Chips of the example.
-const CHIPS: [(&str, Family); 5] = [
+const CHIPS: [(&str, Family); 6] = [
     ("esp32c3", Family::Riscv),
     ("esp32c6", Family::Riscv),
     ("esp32", Family::Xtensa),
     ("esp32s2", Family::Xtensa),
     ("esp32s3", Family::Xtensa),
+    ("esp8266", Family::Flat),
 ];
 
 /// How long a program prints, at the most.
@@ -46,6 +47,9 @@ const PATIENCE: u32 = 100;
 const A_MOMENT: Duration = Duration::from_millis(20);
 /// What the ROM says of empty flash, over and over again.
 const NO_IMAGE: &str = "invalid header: 0xffffffff\r\n";
+/// The end of the ESP8266's report.
+const CUT: &str =
+    "<<<stack<<<\r\n\r\n--------------- CUT HERE FOR EXCEPTION DECODER ---------------\r\n";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -77,9 +81,14 @@ fn example() -> PathBuf {
 
 fn committed(chip: &str, family: Family) -> Result<(), Failed> {
     let elf = Elf::read(&example().join(format!("{chip}.elf")))?;
-    let image = fs::read(example().join(format!("{chip}.bin")))?;
-    let (segments, entry) = programs::segments(&image);
-    assert_eq!(entry, elf.entry, "{chip}: image and ELF file");
+    let segments = if family == Family::Flat {
+        elf.segments()
+    } else {
+        let image = fs::read(example().join(format!("{chip}.bin")))?;
+        let (segments, entry) = programs::segments(&image);
+        assert_eq!(entry, elf.entry, "{chip}: image and ELF file");
+        segments
+    };
     let overwrite = env::var_os("GURU_CRASH_LOGS").is_some_and(|value| value == "overwrite");
     for (fault, text) in reports(chip, family, &elf, &segments) {
         let path = example().join(format!("logs/{chip}-{}.txt", fault.name));
@@ -137,7 +146,12 @@ fn reports(
         let fault = FAULTS.iter().find(|fault| fault.name == name);
         let fault = fault.unwrap_or_else(|| panic!("{what}: not in the menu"));
         block_on(host.link.write(&[*key as u8])).expect("a byte");
-        let text = heard_until(&mut host, NO_IMAGE);
+        let end = if family == Family::Flat {
+            CUT
+        } else {
+            NO_IMAGE
+        };
+        let text = heard_until(&mut host, end);
         let events = host.link.take_events();
         let crashed = events
             .iter()
@@ -153,7 +167,7 @@ fn reports(
 
 /// A chip that shows the menu.
 fn started(chip: &str, elf: &Elf, segments: &Segments) -> (Host, String) {
-    let mut host = Host::synced(&format!("sim://{chip}"));
+    let mut host = Host::synced(&format!("sim://{chip}?fast"));
     start(&mut host, segments, elf.entry);
     let menu = heard_until(&mut host, "Which? ");
     host.link.take_events();

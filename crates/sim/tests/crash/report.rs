@@ -29,6 +29,18 @@ impl Report {
             if let Some(rest) = line.split("panic'ed (").nth(1) {
                 let (reason, _) = rest.split_once(")").expect("a bracket");
                 report.reason = reason.to_owned();
+            } else if let Some(rest) = line.strip_prefix("Exception (") {
+                let (number, _) = rest.split_once(")").expect("a bracket");
+                report.reason = "Exception".to_owned();
+                let number = number.parse().expect("a number");
+                report.registers.insert("EXCCAUSE".to_owned(), number);
+            } else if line.starts_with("epc1=") {
+                for pair in line.split(' ') {
+                    let (name, value) = pair.split_once('=').expect("a pair");
+                    let value = hex(value).expect("a number");
+                    let name = if name == "epc1" { "PC" } else { name };
+                    report.registers.insert(name.to_ascii_uppercase(), value);
+                }
             } else if report.reason.is_empty() && is_said(line) {
                 report.reason = line.to_owned();
             } else if let Some(rest) = line.strip_prefix("Backtrace:") {
@@ -43,7 +55,9 @@ impl Report {
             } else if let Some(digits) = line.strip_prefix("ELF file SHA256: ") {
                 report.sha256 = digits.to_owned();
                 break;
-            } else if line.get(8..12) == Some(": 0x") && hex(&line[..8]).is_some() {
+            } else if matches!(line.get(8..10), Some(": " | ":  "))
+                && line.get(..8).and_then(hex).is_some()
+            {
                 let address = hex(&line[..8]).unwrap_or(0);
                 let words = line[10..].split_whitespace().filter_map(hex);
                 report
@@ -83,6 +97,8 @@ impl Report {
 fn is_said(line: &str) -> bool {
     [
         "abort() was called",
+        "Abort called",
+        "Panic ",
         "assert failed: ",
         "Stack smashing",
         "***ERROR***",
