@@ -4,7 +4,7 @@ use guru_symbols::Program;
 /// what it should be, known or not.
 pub fn symbols(bytes: &[u8]) {
     /// Addresses that are looked up in each section.
-    const ADDRESSES: usize = 24;
+    const ADDRESSES: usize = 6;
     let Ok(program) = Program::new("fuzz", bytes.to_vec()) else {
         return;
     };
