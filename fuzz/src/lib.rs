@@ -13,6 +13,7 @@ mod rfc2217;
 mod store;
 mod symbols;
 mod trace;
+mod unwind;
 mod wire;
 
 pub use config::{config, guru_toml};
@@ -24,6 +25,7 @@ pub use rfc2217::rfc2217;
 pub use store::{otadata, partition_csv, partition_table};
 pub use symbols::symbols;
 pub use trace::trace;
+pub use unwind::unwind;
 pub use wire::{command, response, security_info, slip};
 
 /// A parser under test.
@@ -49,4 +51,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("guru_toml", guru_toml),
     ("panic", panic),
     ("knowledge", knowledge),
+    ("unwind", unwind),
 ];

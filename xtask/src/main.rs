@@ -10,6 +10,7 @@ mod image;
 mod messages;
 #[cfg(test)]
 mod platform;
+mod rom_symbols;
 mod stub;
 
 use std::error::Error;
@@ -28,6 +29,9 @@ usage: cargo xtask TASK
                        write what ESP-IDF and the ROMs print when a chip dies (crates/crash/data)
   stub [--check]       compile stub/ for every chip and write stub/blobs; --check: compare instead
   stub --test          test the parts of the stub that need no chip, with this machine's compiler
+  rom-symbols [--check] FOLDER
+                       read Espressif's ROM ELF files and write crates/symbols/src/rom/table.bin;
+                       --check: compare instead
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   dist --built PROGRAM pack a program that is built already, for this machine
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         ["stub"] => stub::run(stub::Mode::Write),
         ["stub", "--check"] => stub::run(stub::Mode::Check),
         ["stub", "--test"] => stub::test::run(),
+        ["rom-symbols", folder] => rom_symbols::run(folder, rom_symbols::Mode::Write),
+        ["rom-symbols", "--check", folder] => rom_symbols::run(folder, rom_symbols::Mode::Check),
         ["dist"] => dist::run(Program::Here),
         ["dist", "--built", program] => dist::run(Program::Built(program.as_ref())),
         ["dist", target] => dist::run(Program::For(target)),

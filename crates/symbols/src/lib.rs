@@ -12,6 +12,7 @@ mod program;
 pub mod rom;
 mod symbols;
 mod table;
+pub mod unwind;
 
 pub use dwarf::{Damage, SourceUnit, source_units};
 pub use guru_image::Machine;

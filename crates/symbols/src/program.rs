@@ -14,6 +14,8 @@ use crate::dwarf::{Code, Damage, Dwarf};
 use crate::name::Name;
 use crate::symbols::SourceFrame;
 use crate::table::{self, Symbol, Table};
+use crate::unwind::cfi;
+use crate::unwind::riscv::Row;
 
 /// Header of a compressed section (`Elf32_Chdr`): kind, size and alignment of what it holds.
 const COMPRESSION_HEADER: usize = 12;
@@ -52,6 +54,7 @@ pub struct Program {
     names: Range<u32>,
     stripped: bool,
     dwarf: Dwarf,
+    call_frames: OnceLock<cfi::Index>,
 }
 
 /// A section that has no place in memory.
@@ -99,6 +102,7 @@ impl Program {
             entry,
             sha256: OnceLock::new(),
             dwarf: Dwarf::new(Code::new(layout.sections.iter().filter_map(code_of))),
+            call_frames: OnceLock::new(),
             stripped: layout.table.is_none(),
             names: layout.table.map_or(0..0, |table| table.names),
             table: table.unwrap_or_default(),
@@ -252,6 +256,26 @@ impl Program {
     pub fn fixed_symbol(&self, address: u32) -> Option<(Name, u32)> {
         let symbol = self.table.find_fixed(address)?;
         Some(self.named(symbol))
+    }
+
+    /// The rules for the frame of the RISC-V function at an address, by call frame information.
+    pub(crate) fn frame_row(&self, address: u32) -> Option<Row> {
+        self.call_frames().row(&self.call_frame_sections(), address)
+    }
+
+    fn call_frames(&self) -> &cfi::Index {
+        let index = || cfi::Index::new(&self.call_frame_sections());
+        self.call_frames.get_or_init(index)
+    }
+
+    fn call_frame_sections(&self) -> cfi::Sections<'_> {
+        let debug_frame = self.section(".debug_frame");
+        let eh_frame = self.section(".eh_frame");
+        cfi::Sections {
+            debug_frame: debug_frame.map_or(&[], |section| section.bytes),
+            eh_frame: eh_frame.map_or(&[], |section| section.bytes),
+            eh_frame_address: eh_frame.map_or(0, |section| section.address),
+        }
     }
 
     /// Where in the source an address is, the innermost frame first; nothing where that is not

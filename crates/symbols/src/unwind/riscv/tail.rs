@@ -1,0 +1,164 @@
+//! Functions that left by a jump: `a` calls `b`, and `b` ends with a jump to `c`, which then returns to
+//! `a`. On the stack nothing is left of `b`; the code tells of it, if there is only one way.
+
+use std::ops::{ControlFlow, Range};
+
+use super::instruction::{Op, RA, SP, decode, length};
+use super::walk::{Function, Value};
+use crate::unwind::code::Code;
+
+/// The longest chain that is looked for.
+const MAX_DEPTH: usize = 6;
+
+/// The most functions that are looked through for one trace.
+pub(super) const EFFORT: usize = 500;
+
+/// The ways by which the function that begins at `from` ends in the one that begins at `to`, as the
+/// addresses behind the jumps, the last jump first. Empty where there is none, more than one, or one that
+/// cannot be seen.
+pub(super) fn between(code: &dyn Code, from: u32, to: u32, effort: &mut usize) -> Vec<u32> {
+    let mut search = Search {
+        code,
+        to,
+        way: Vec::new(),
+        found: None,
+        effort,
+    };
+    let mut way = match search.look(from) {
+        Some(()) => search.found.unwrap_or_default(),
+        None => return Vec::new(),
+    };
+    way.reverse();
+    way
+}
+
+/// Where the call leads that returns to an address, if the code tells.
+pub(super) fn target_of_call(code: &dyn Code, returns_to: u32) -> Option<u32> {
+    let (at, op) = call_before(code, returns_to)?;
+    match op {
+        Op::Jump { offset, .. } => Some(at.wrapping_add(offset as u32)),
+        Op::JumpRegister { rs, offset, .. } => {
+            let bounds = code.function(at)?;
+            let state = walked(code, &bounds, |function| function.state_at(at))?;
+            let Value::Constant(base) = state.register(rs) else {
+                return None;
+            };
+            Some(base.wrapping_add(offset) as u32)
+        }
+        _ => None,
+    }
+}
+
+/// The call that returns to an address, and where it stands; none where the code is not known.
+pub(crate) fn call_before(code: &dyn Code, returns_to: u32) -> Option<(u32, Op)> {
+    [4, 2].into_iter().find_map(|len| {
+        let at = returns_to.wrapping_sub(len);
+        let (op, of) = op_at(code, at)?;
+        (of == len && op.is_call()).then_some((at, op))
+    })
+}
+
+struct Search<'a> {
+    code: &'a dyn Code,
+    to: u32,
+    /// Behind the jumps so far.
+    way: Vec<u32>,
+    found: Option<Vec<u32>>,
+    effort: &'a mut usize,
+}
+
+impl Search<'_> {
+    /// Looks through a function. `None`: there is more than one way, or one that cannot be seen.
+    fn look(&mut self, start: u32) -> Option<()> {
+        let bounds = self
+            .code
+            .function(start)
+            .filter(|bounds| bounds.start == start)?;
+        *self.effort = self.effort.checked_sub(1)?;
+        for (behind, target) in jumps(self.code, &bounds)? {
+            self.way.push(behind);
+            if target == self.to {
+                if self.found.is_some() {
+                    return None;
+                }
+                self.found = Some(self.way.clone());
+            } else if self.way.len() < MAX_DEPTH && target != start {
+                self.look(target)?;
+            }
+            self.way.pop();
+        }
+        Some(())
+    }
+}
+
+/// The jumps out of a function: the addresses behind them, and where they lead. `None`: one leads where
+/// a register says.
+fn jumps(code: &dyn Code, bounds: &Range<u32>) -> Option<Vec<(u32, u32)>> {
+    let mut jumps = Some(Vec::new());
+    walked(code, bounds, |function| {
+        function.walk(&mut |visit| {
+            let Some((op, len)) = op_at(code, visit.address) else {
+                return ControlFlow::Continue(());
+            };
+            let behind = visit.address.wrapping_add(len);
+            let target = match op {
+                Op::Jump { rd: 0, offset } => Some(visit.address.wrapping_add(offset as u32)),
+                // Not a return; and a jump by a table has a frame, mostly.
+                Op::JumpRegister { rd: 0, rs, offset }
+                    if visit.state.register(rs) != Value::Entry(RA) =>
+                {
+                    match visit.state.register(rs) {
+                        Value::Constant(base) => Some(base.wrapping_add(offset) as u32),
+                        _ if visit.state.register(SP) == Value::Stack(0) => {
+                            jumps = None;
+                            return ControlFlow::Break(());
+                        }
+                        _ => None,
+                    }
+                }
+                _ => None,
+            };
+            if let (Some(jumps), Some(target)) = (&mut jumps, target)
+                && !bounds.contains(&target)
+            {
+                jumps.push((behind, target));
+            }
+            ControlFlow::Continue(())
+        });
+    });
+    jumps
+}
+
+fn op_at(code: &dyn Code, at: u32) -> Option<(Op, u32)> {
+    let half = |at: u32| {
+        let mut bytes = [0; 2];
+        code.read(at, &mut bytes).then(|| u16::from_le_bytes(bytes))
+    };
+    let low = half(at)?;
+    let len = length(low);
+    let high = if len == 4 {
+        half(at.wrapping_add(2))?
+    } else {
+        0
+    };
+    Some((decode(low, high), len))
+}
+
+/// Gives a function to be walked through.
+pub(super) fn walked<T>(
+    code: &dyn Code,
+    bounds: &Range<u32>,
+    each: impl FnOnce(&Function<'_>) -> T,
+) -> T {
+    let half = |at: u32| {
+        let mut bytes = [0; 2];
+        code.read(at, &mut bytes).then(|| u16::from_le_bytes(bytes))
+    };
+    let saves = |at: u32| super::saved_by(&code.name(at)?);
+    each(&Function {
+        start: bounds.start,
+        end: bounds.end,
+        half: &half,
+        saves: &saves,
+    })
+}
