@@ -196,6 +196,8 @@ impl State {
     /// What the compiler's support routine `__riscv_save_N` does: `ra` and the first N saved
     /// registers go to the top of a new block, of a multiple of 16 bytes.
     fn save(&mut self, saved: u8) {
+        // The names for up to 3, 7 and 11 are of the same code.
+        let saved = if saved < 12 { saved | 3 } else { saved };
         for (register, place) in [RA].into_iter().chain(SAVED).zip(1..=i32::from(saved) + 1) {
             self.store(SP, -4 * place, self.register(register));
         }
