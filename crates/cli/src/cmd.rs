@@ -8,6 +8,7 @@ mod dump_mem;
 mod elf2image;
 mod erase_flash;
 mod erase_region;
+mod explain;
 pub(crate) mod flash;
 mod flash_id;
 mod flash_program;
@@ -106,6 +107,7 @@ pub enum Command {
     MergeBin(merge_bin::MergeBin),
     SplitBin(split_bin::SplitBin),
     Size(size::Size),
+    Explain(explain::Explain),
     Run(run::Run),
     Reset(reset::Reset),
     ReadNandSpare(nand::ReadNandSpare),
@@ -150,6 +152,7 @@ impl Command {
             Self::MergeBin(command) => command.run(context),
             Self::SplitBin(command) => command.run(context),
             Self::Size(command) => command.run(context),
+            Self::Explain(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),
             Self::ReadNandSpare(_) | Self::WriteNandSpare(_) | Self::DumpBbm(_) => {

@@ -208,6 +208,20 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be read.
+    #[error("cannot read '{}'", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An ELF file that is not of the firmware that printed a log.
+    #[error("'{file}' is not the ELF file of the firmware that printed this")]
+    OtherElf {
+        /// The file.
+        file: String,
+    },
     /// A file cannot be made or written.
     #[error("cannot write '{}'", path.display())]
     Output {
@@ -402,7 +416,8 @@ impl Error {
             Self::Firmware(_) => Kind::Usage,
             Self::NoPort { .. } => Kind::Connect,
             Self::Boards { .. } => Kind::Boards,
-            Self::PortList { .. } => Kind::File,
+            Self::PortList { .. } | Self::Input { .. } => Kind::File,
+            Self::OtherElf { .. } => Kind::Verify,
             Self::Interrupted { .. } => Kind::Interrupted,
             Self::Unexpected { .. } => Kind::Unexpected,
             Self::Session(LoaderError::Link(LinkError::Lost(_) | LinkError::Io(_))) => Kind::Link,
@@ -463,6 +478,9 @@ impl Error {
                 "name its place in flash with --partition-table-offset, and with --offset that of the file's first byte",
             ),
             Self::NoChip => Some("name it as in --chip esp32c3"),
+            Self::OtherElf { .. } => Some(
+                "give the file of the build that was flashed; --force decodes by this one all the same",
+            ),
             _ => None,
         };
         let ports = match self {

@@ -23,6 +23,7 @@ mod port_list;
 mod port_url;
 mod program;
 mod session;
+mod source_files;
 mod spy;
 mod stubs;
 mod trace;

@@ -3,6 +3,7 @@
 
 mod chip;
 mod escape;
+mod explain;
 mod flash;
 mod image;
 mod image_info;
@@ -29,6 +30,7 @@ use crate::config::Source;
 use crate::error::Error;
 
 pub use escape::escape;
+pub use explain::{ExplainReport, page as explanation_page};
 pub use flash::{FlashPart, FlashReport};
 pub use image::ImageFile;
 pub use image_info::{ImagePiece, ImageReport, MergedFile};
@@ -284,6 +286,8 @@ pub enum Report {
         /// First byte.
         address: u32,
     },
+    /// `explain`.
+    Explain(Box<ExplainReport>),
     /// `flash`.
     Flash(Box<FlashReport>),
     /// `flash-id`.

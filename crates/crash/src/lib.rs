@@ -2,6 +2,7 @@
 //! crash reports with their registers, stacks and backtraces. What a line does not say is not there.
 
 mod crash;
+pub mod explain;
 pub mod knowledge;
 mod line;
 mod parse;

@@ -94,6 +94,12 @@ impl Symbols {
         Ok(&self.programs[number])
     }
 
+    /// Takes a program that was opened already. Where several have code at an address, what was added
+    /// first is believed.
+    pub fn add_program(&mut self, program: Program) {
+        self.programs.push(program);
+    }
+
     /// Sets which ROM the chip has.
     pub fn set_rom(&mut self, rom: Option<&'static Rom>) {
         self.rom = rom;

@@ -114,8 +114,9 @@ impl Screen for Json {
             }
             Err(error) => {
                 let mut value = error_value(error);
-                // Those that failed are named beside those that did not.
-                if let Some(report @ Report::Boards { .. }) = &self.report {
+                // Those that failed are named beside those that did not, and what can be said without
+                // the right ELF file is said.
+                if let Some(report @ (Report::Boards { .. } | Report::Explain(_))) = &self.report {
                     value["result"] = serde_json::to_value(report).unwrap_or_default();
                 }
                 self.line(&value);

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use super::out::Style;
 use super::{
     BoardReport, Message, Out, PortLine, Report, Screen, SettingLine, Stream, UnknownKey,
-    Verbosity, chip, escape, image, image_info, size, split,
+    Verbosity, chip, escape, explain, image, image_info, size, split,
 };
 use crate::cmd::MergeFormat;
 use crate::cmd::reset::Into;
@@ -308,6 +308,20 @@ impl Screen for Text {
                 report.lines().iter().for_each(|line| self.line(line));
                 for note in &report.notes {
                     self.note(&escape(note));
+                }
+            }
+            Report::Explain(report) => {
+                for line in explain::lines(&report) {
+                    let painted = line.iter().map(|(style, text)| match style {
+                        Some(style) => self.out.paint(*style, text),
+                        None => text.clone(),
+                    });
+                    let painted: String = painted.collect();
+                    self.result(&painted);
+                }
+                if let Some(path) = &report.html {
+                    let path = path.display().to_string();
+                    self.line(&format!("\nThe same as a page: {}", escape(&path)));
                 }
             }
             Report::Elf2image { files, .. } => self.results(image::lines(&files)),
