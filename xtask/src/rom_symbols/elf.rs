@@ -82,11 +82,11 @@ impl<'a> RomElf<'a> {
     pub fn code(&self, address: u32) -> Option<&'a [u8]> {
         let mut code = self.sections.iter().filter(|section| section.is_code());
         code.find_map(|section| {
-            section
-                .bytes
-                .get(address.checked_sub(section.address)? as usize..)
+            let at = address.checked_sub(section.address)? as usize;
+            let bytes = section.bytes.get(at..)?;
+            // Behind the end another section may begin.
+            (!bytes.is_empty()).then_some(bytes)
         })
-        .filter(|bytes| !bytes.is_empty())
     }
 
     /// A section by its name: address and bytes.
