@@ -1,7 +1,6 @@
 //! With flasher stubs: ours with its own, the reference with its own, and ours with the ROM alone,
 //! on a virtual chip that executes both stubs and counts the time itself.
 
-use std::error::Error;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
@@ -88,6 +87,12 @@ impl Kind {
         !matches!(self, Self::ReadWhole | Self::Erase)
     }
 
+    /// Whether the reference is measured as well. It writes everything whatever is there, and gives up
+    /// reading so much at times, after minutes.
+    fn by_reference(self) -> bool {
+        matches!(self, Self::Fresh | Self::Read | Self::Erase)
+    }
+
     /// Whether the ROM alone is measured as well, which reads for most of an hour.
     fn by_rom(self) -> bool {
         !matches!(self, Self::Read | Self::ReadWhole)
@@ -107,9 +112,8 @@ enum Who {
 pub struct Session {
     /// What passed.
     pub work: Work,
-    /// By the chip's clock: the line, the chip and its flash, without the host. Nothing where that was
-    /// not measured.
-    pub took: Option<Duration>,
+    /// By the chip's clock: the line, the chip and its flash, without the host.
+    pub took: Duration,
 }
 
 /// One command on one chip.
@@ -120,15 +124,16 @@ pub struct Row {
     pub chip: &'static str,
     pub kind: Kind,
     pub ours: Session,
-    pub reference: Session,
+    /// The reference with its own stub.
+    pub reference: Option<Session>,
     /// Ours without a stub.
     pub rom: Option<Session>,
 }
 
 impl Row {
     /// How long the work of ours took, between connecting and leaving.
-    pub fn took(&self) -> Option<Duration> {
-        Some(self.ours.took?.saturating_sub(self.connected))
+    pub fn took(&self) -> Duration {
+        self.ours.took.saturating_sub(self.connected)
     }
 
     /// Bytes of it, both ways.
@@ -180,7 +185,10 @@ pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
                 chip,
                 kind,
                 ours: measure(Who::Ours)?,
-                reference: measure(Who::Reference)?,
+                reference: kind
+                    .by_reference()
+                    .then(|| measure(Who::Reference))
+                    .transpose()?,
                 rom: kind.by_rom().then(|| measure(Who::Rom)).transpose()?,
             };
             progress(&row);
@@ -193,11 +201,10 @@ pub fn measure(programs: &Programs) -> Result<Vec<Row>> {
 #[expect(clippy::print_stderr, reason = "a program that talks to a person")]
 fn progress(row: &Row) {
     eprintln!(
-        "{} on {}: {:.2?}, the reference {:.2?}",
+        "{} on {}: {:.2} s",
         row.kind.name(),
         row.chip,
-        row.ours.took,
-        row.reference.took
+        row.ours.took.as_secs_f64()
     );
 }
 
@@ -258,15 +265,12 @@ impl Experiment<'_> {
             run(self.command(&proxy.port()), self.programs.folder)?;
             proxy.finish()
         })?;
-        let on_line = || {
-            let client = |board: &Chip| run(self.command(&board.port), self.programs.folder);
-            Ok::<_, Box<dyn Error>>(self.on_chip("rfc2217", client)?.1)
-        };
-        // The reference reads so much for minutes, and gives up at times.
-        let timed = self.kind != Kind::ReadWhole || self.who == Who::Ours;
+        let on_line = self.on_chip("rfc2217", |board| {
+            run(self.command(&board.port), self.programs.folder)
+        })?;
         Ok(Session {
             work: work(&recording.0, 0),
-            took: timed.then(on_line).transpose()?,
+            took: on_line.1,
         })
     }
 
