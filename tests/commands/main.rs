@@ -75,6 +75,7 @@ const WITHOUT_A_CHIP: &[&str] = &[
     "merge-bin",
     "split-bin",
     "size",
+    "explain",
 ];
 
 const JOBS: &[Job] = &[
