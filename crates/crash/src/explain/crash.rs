@@ -423,7 +423,7 @@ impl Context<'_> {
                     .any(|core| !core.stack.is_empty() && core.backtraces.is_empty());
             facts.torn |= !crash.torn.is_empty();
             facts.debugger |= crash.end == Some(Ending::Debugger);
-            facts.core_dump |= crash.core_dump.is_some() || has("core-dump-saved");
+            facts.core_dump |= crash.core_dump.is_some() || has("coredump-saved");
             if matches!(crash.cause, Cause::Brownout) {
                 facts.brownouts += seen.count;
             }
