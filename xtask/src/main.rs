@@ -60,11 +60,11 @@ fn main() -> ExitCode {
         ["dist", "--built", program] => dist::run(Program::Built(program.as_ref())),
         ["dist", target] => dist::run(Program::For(target)),
         ["bench"] => bench::measure_parts(&Part::ALL),
-        ["bench", name] if part(name).is_some() => bench::measure_parts(part(name).as_slice()),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        ["bench", name] => match part(name) {
+            Some(part) => bench::measure_parts(&[part]),
+            None => return usage(),
+        },
+        _ => return usage(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,6 +73,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a program that talks to a person")]
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
 }
 
 /// The part of the bench that is named so.

@@ -5,7 +5,7 @@ mod text;
 
 use std::path::PathBuf;
 
-use guru_crash::explain::{ExplainedFrame, ExplainedRegister, Explanation, Place};
+use guru_crash::explain::{ExplainedCrash, ExplainedFrame, ExplainedRegister, Explanation, Place};
 use serde::Serialize;
 
 pub use html::page;
@@ -82,6 +82,29 @@ fn register_name(register: &ExplainedRegister) -> String {
         Some(role) => format!("{} ({role})", register.name),
         None => register.name.clone(),
     }
+}
+
+/// A crash's number among several, where it stands in the log, and how often.
+fn headline(crash: &ExplainedCrash, number: Option<usize>) -> String {
+    let number = number.map(|number| format!(" {number}"));
+    let mut head = format!(
+        "Crash{}, {}",
+        number.unwrap_or_default(),
+        at_lines(&crash.lines, crash.count)
+    );
+    if crash.count > 1 {
+        head.push_str(&format!(" ({})", times(crash.count)));
+    }
+    head
+}
+
+/// Who ran: `Task "main" on core 0, in an interrupt handler.`
+fn who(crash: &ExplainedCrash) -> Option<String> {
+    let task = crash.task.as_ref().map(|task| format!("task \"{task}\""));
+    let core = crash.core.map(|core| format!("core {core}"));
+    let isr = crash.in_isr.then(|| "an interrupt handler".to_owned());
+    let parts: Vec<_> = [task, core, isr].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Running: {}.", parts.join(", ")))
 }
 
 /// `once`, `twice`, `5 times`.

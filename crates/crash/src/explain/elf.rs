@@ -1,7 +1,5 @@
 //! Whether ELF files are those of the firmware that printed a log.
 
-use std::fmt::Write;
-
 use guru_symbols::{Machine, Program, Symbols, SymbolsError, rom};
 
 use super::address::Region;
@@ -58,7 +56,8 @@ pub fn judge(
     let mut read = Vec::new();
     for (name, bytes) in files {
         let program = Program::new(name, bytes)?;
-        let sha256 = hex(&program.sha256());
+        let sha256 = program.sha256();
+        let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         let same = digests.iter().any(|digits| sha256.starts_with(digits));
         read.push((program, sha256, same));
     }
@@ -235,12 +234,4 @@ fn addresses(log: &Log) -> Vec<u32> {
     }
     addresses.truncate(MAX_ADDRESSES);
     addresses
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

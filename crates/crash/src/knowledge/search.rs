@@ -17,53 +17,36 @@ use super::template::fill;
 /// The key of codes that hold for every chip but the ESP8266.
 const ALL_CHIPS: &str = "all";
 
+/// Files of `knowledge/`, which become part of the program.
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        [$(File::new($name, include_str!(concat!("../../knowledge/", $name)))),+]
+    };
+}
+
 /// The files of the knowledge base. The first entry that matches wins: what is special comes first.
-const FILES: &[File<'static>] = &[
-    File::new(
-        "exceptions.toml",
-        include_str!("../../knowledge/exceptions.toml"),
-    ),
-    File::new("cache.toml", include_str!("../../knowledge/cache.toml")),
-    File::new(
-        "protection.toml",
-        include_str!("../../knowledge/protection.toml"),
-    ),
-    File::new(
-        "software.toml",
-        include_str!("../../knowledge/software.toml"),
-    ),
-    File::new("heap.toml", include_str!("../../knowledge/heap.toml")),
-    File::new(
-        "sanitizers.toml",
-        include_str!("../../knowledge/sanitizers.toml"),
-    ),
-    File::new(
-        "watchdogs.toml",
-        include_str!("../../knowledge/watchdogs.toml"),
-    ),
-    File::new("power.toml", include_str!("../../knowledge/power.toml")),
-    File::new("panic.toml", include_str!("../../knowledge/panic.toml")),
-    File::new(
-        "coredump.toml",
-        include_str!("../../knowledge/coredump.toml"),
-    ),
-    File::new("boot.toml", include_str!("../../knowledge/boot.toml")),
-    File::new(
-        "security.toml",
-        include_str!("../../knowledge/security.toml"),
-    ),
-    File::new("startup.toml", include_str!("../../knowledge/startup.toml")),
-    File::new("tee.toml", include_str!("../../knowledge/tee.toml")),
-    File::new("rom.toml", include_str!("../../knowledge/rom.toml")),
-    File::new("resets.toml", include_str!("../../knowledge/resets.toml")),
-    File::new(
-        "boot-modes.toml",
-        include_str!("../../knowledge/boot-modes.toml"),
-    ),
-    File::new("asserts.toml", include_str!("../../knowledge/asserts.toml")),
-    File::new("errors.toml", include_str!("../../knowledge/errors.toml")),
-    File::new("esp8266.toml", include_str!("../../knowledge/esp8266.toml")),
-    File::new("rust.toml", include_str!("../../knowledge/rust.toml")),
+const FILES: &[File<'static>] = &files![
+    "exceptions.toml",
+    "cache.toml",
+    "protection.toml",
+    "software.toml",
+    "heap.toml",
+    "sanitizers.toml",
+    "watchdogs.toml",
+    "power.toml",
+    "panic.toml",
+    "coredump.toml",
+    "boot.toml",
+    "security.toml",
+    "startup.toml",
+    "tee.toml",
+    "rom.toml",
+    "resets.toml",
+    "boot-modes.toml",
+    "asserts.toml",
+    "errors.toml",
+    "esp8266.toml",
+    "rust.toml",
 ];
 
 /// What is known about messages.

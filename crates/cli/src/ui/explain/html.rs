@@ -7,7 +7,7 @@ use guru_crash::explain::{
     ElfFit, ExplainedBoot, ExplainedCrash, ExplainedFrame, ExplainedMessage, ExplainedStack,
 };
 
-use super::{ExplainReport, at_lines, place, register_name, runs, times, unknown};
+use super::{ExplainReport, headline, place, register_name, runs, times, unknown, who};
 use crate::ui::escape;
 
 /// Forbids what the page does not have, should a text ever become more than text.
@@ -105,16 +105,7 @@ impl Page {
     }
 
     fn crash(&mut self, crash: &ExplainedCrash, number: Option<usize>) {
-        let number = number.map(|number| format!(" {number}"));
-        let mut head = format!(
-            "Crash{}, {}",
-            number.unwrap_or_default(),
-            at_lines(&crash.lines, crash.count)
-        );
-        if crash.count > 1 {
-            head.push_str(&format!(" ({})", times(crash.count)));
-        }
-        self.element("h2", "", &head);
+        self.element("h2", "", &headline(crash, number));
         self.element("p", "what", &crash.what);
         if !crash.printed.is_empty() {
             self.element("pre", "", &crash.printed);
@@ -122,16 +113,8 @@ impl Page {
         if !crash.meaning.is_empty() {
             self.element("p", "", &crash.meaning);
         }
-        let who: Vec<_> = [
-            crash.task.as_ref().map(|task| format!("task \"{task}\"")),
-            crash.core.map(|core| format!("core {core}")),
-            crash.in_isr.then(|| "an interrupt handler".to_owned()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if !who.is_empty() {
-            self.element("p", "", &format!("Running: {}.", who.join(", ")));
+        if let Some(text) = who(crash) {
+            self.element("p", "", &text);
         }
         let details = crash.details.iter();
         let details: Vec<_> = details

@@ -4,7 +4,7 @@ use guru_crash::explain::{
     ElfFit, ExplainedCrash, ExplainedFrame, ExplainedMessage, ExplainedStack, Explanation,
 };
 
-use super::{ExplainReport, at_lines, place, register_name, runs, times, unknown};
+use super::{ExplainReport, headline, place, register_name, runs, times, unknown, who};
 use crate::ui::escape;
 use crate::ui::out::Style;
 
@@ -43,16 +43,7 @@ struct Page {
 
 impl Page {
     fn crash(&mut self, crash: &ExplainedCrash, number: Option<usize>) {
-        let number = number.map(|number| format!(" {number}"));
-        let mut head = format!(
-            "Crash{}, {}",
-            number.unwrap_or_default(),
-            at_lines(&crash.lines, crash.count)
-        );
-        if crash.count > 1 {
-            head.push_str(&format!(" ({})", times(crash.count)));
-        }
-        self.strong(0, &head);
+        self.strong(0, &headline(crash, number));
 
         self.heading("What happened");
         self.styled(4, Style::Error, &crash.what);
@@ -388,15 +379,6 @@ fn wrap(text: &str, first: usize, others: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Who ran: `Task "main" on core 0, in an interrupt handler.`
-fn who(crash: &ExplainedCrash) -> Option<String> {
-    let task = crash.task.as_ref().map(|task| format!("task \"{task}\""));
-    let core = crash.core.map(|core| format!("core {core}"));
-    let isr = crash.in_isr.then(|| "an interrupt handler".to_owned());
-    let parts: Vec<_> = [task, core, isr].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| format!("Running: {}.", parts.join(", ")))
 }
 
 #[cfg(test)]
