@@ -116,6 +116,27 @@ impl<S: Read + Write> Client<S> {
         self.ask(&Command::SpiSetParams { size: 4 << 20 });
     }
 
+    /// Starts our stub.
+    fn run_stub(&mut self, chip: &str) {
+        let chip = guru_chip::by_id(chip).unwrap();
+        let stub = guru_stub::Source::Embedded.stub(chip, None).unwrap();
+        let stub = stub.unwrap();
+        let block_size = chip.rom.ram_block as usize;
+        for segment in &stub.segments {
+            self.ask(&Command::MemBegin {
+                size: segment.bytes.len() as u32,
+                blocks: segment.bytes.len().div_ceil(block_size) as u32,
+                block_size: block_size as u32,
+                address: segment.address,
+            });
+            for (sequence, data) in (0..).zip(segment.bytes.chunks(block_size)) {
+                self.ask(&Command::MemData { sequence, data });
+            }
+        }
+        let entry = Some(stub.entry);
+        self.ask(&Command::MemEnd { entry });
+    }
+
     fn write(&mut self, offset: u32, data: &[u8]) {
         let blocks = data.chunks(0x400);
         let begin = Command::FlashBegin(Begin {
@@ -340,4 +361,22 @@ fn counted_time_stands_still_while_the_client_thinks() {
         quick > Duration::from_secs(2),
         "32 KB at 115200 baud: {quick:?}"
     );
+}
+
+/// A whole flash takes longer than a program is waited for that does nothing.
+#[test]
+fn counted_time_goes_on_while_a_program_erases() {
+    let server = Server::tcp("sim://esp32c3?counted&flash-size=16MB");
+    let mut client = server.connect();
+    client.attach();
+    client.run_stub("esp32c3");
+    client.ask(&Command::SpiSetParams { size: 16 << 20 });
+    let answer = client.ask(&Command::EraseFlash);
+    assert_eq!(answer.body, [0, 0]);
+    drop(client);
+    let took = server.stop().iter().find_map(|event| match event {
+        ServeEvent::Disconnected { took } => Some(*took),
+        _ => None,
+    });
+    assert!(took > Some(Duration::from_secs(20)), "{took:?}");
 }

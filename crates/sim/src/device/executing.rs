@@ -1,6 +1,6 @@
 //! The device while a program runs on its CPU.
 
-use super::{Cause, Device, Phase};
+use super::{Cause, Device, Phase, nanos};
 use crate::event::Event;
 use crate::machine::{HandOver, Machine, Outcome};
 use crate::options::UsbMode;
@@ -75,6 +75,7 @@ impl Device {
         };
         let outcome = machine.run(&mut self.board, end);
         let reached = machine.now();
+        self.await_flash();
         self.collect();
         self.events.append(&mut self.board.reports);
         if let Some(at) = self.board.power_fails_at.take() {
@@ -117,6 +118,15 @@ impl Device {
             }
         }
         false
+    }
+
+    /// A host that waits for the program waits for its flash as well: erasing takes up to minutes.
+    fn await_flash(&mut self) {
+        let nor = &self.board.nor;
+        if self.now <= self.awaited_until && !nor.hangs() {
+            let ready = nanos(nor.busy_until());
+            self.awaited_until = self.awaited_until.max(ready.saturating_add(PATIENCE));
+        }
     }
 
     /// When the program has something new to say, as far as that is known.
