@@ -17,7 +17,7 @@ use self::draft::{Draft, ElfDigest};
 use self::segment::{Gaps, Segment, merge};
 use crate::contents::{Contents, ReadError};
 use crate::descriptor::AppDescriptor;
-use crate::elf::{Elf, ElfPart, Loadable, Machine};
+use crate::elf::{Elf, ElfPart, ElfPlace, Loadable, Machine};
 use crate::header::MAX_SEGMENTS;
 use crate::patch::{FlashMode, FlashParameters, UnknownParameter};
 use crate::ram::RamSegment;
@@ -245,39 +245,21 @@ pub enum BuildError {
     },
     /// Memory that the chip does not have.
     #[error(
-        "'{file}': {part} ('{name}'): its address (at {field:#x} of the file) leads to \
-         {:#x}..{:#x}, where the {chip} has no memory", memory.start, memory.end
+        "{place} leads to {:#x}..{:#x}, where the {chip} has no memory", memory.start, memory.end
     )]
     NoMemory {
-        /// The file.
-        file: String,
-        /// What is wrong there.
-        part: ElfPart,
-        /// Its name.
-        name: String,
-        /// Where its address stands in the file.
-        field: u64,
+        /// What lies there.
+        place: ElfPlace,
         /// First byte, and the one behind the last.
         memory: Range<u64>,
         /// The chip.
         chip: &'static str,
     },
     /// Two sections or segments have the same memory.
-    #[error(
-        "'{file}': {part} ('{name}'): its address {address:#x} (at {field:#x} of the file) lies in \
-         {other_part} ('{other}'), which ends at {other_end:#x}"
-    )]
+    #[error("{place} lies in {other_part} ('{other}'), which ends at {other_end:#x}")]
     Overlap {
-        /// The file.
-        file: String,
         /// The second one.
-        part: ElfPart,
-        /// Its name.
-        name: String,
-        /// Where its address stands in the file.
-        field: u64,
-        /// Its address.
-        address: u32,
+        place: ElfPlace,
         /// The first one.
         other_part: ElfPart,
         /// Its name.
@@ -302,8 +284,15 @@ pub enum BuildError {
     #[error(transparent)]
     Parameter(#[from] UnknownParameter),
     /// More segments than can be loaded.
-    #[error("{count} segments, and {MAX_SEGMENTS} is the most that an image can have")]
+    #[error(
+        "'{file}': {wanted} leads to {count} segments{}, and {MAX_SEGMENTS} is the most that an image \
+         can have", if *before_padding { "" } else { ", with those that fill gaps" }
+    )]
     TooManySegments {
+        /// The file.
+        file: String,
+        /// What was made segments of.
+        wanted: ElfSource,
         /// How many there would be.
         count: usize,
         /// Whether these are without what is put between them for alignment.
@@ -311,30 +300,36 @@ pub enum BuildError {
     },
     /// Two segments for one page of mapped flash.
     #[error(
-        "the segment at {address:#010x} lies in the same page of {} KB as the one at \
-         {other:#010x}: the linker script must keep them apart or make one of them", page / 1024
+        "{place} lies in the same page of {} KB as the one at {other:#x}: the linker script must keep \
+         them apart or make one of them", page / 1024
     )]
     SamePage {
         /// The second one.
-        address: u32,
-        /// The first one.
+        place: ElfPlace,
+        /// Address of the first one.
         other: u32,
         /// Bytes of a page.
         page: u32,
     },
     /// Mapped flash of an ESP8266 in several pieces.
-    #[error("{count} segments in mapped flash, and an image of this form has room for one")]
+    #[error(
+        "{place} is that of one of {count} segments in mapped flash, and an image of this form has \
+         room for one"
+    )]
     SeveralIrom {
+        /// The second one.
+        place: ElfPlace,
         /// How many there are.
         count: usize,
     },
     /// Both files of an ESP8266 image would have bytes for one place in flash.
     #[error(
-        "the segment for mapped flash at {address:#010x} lies at {offset:#x} of the flash, where the          file with the header is, whose length is {len:#x}: the linker script must put it behind that"
+        "{place} lies at {offset:#x} of the flash, where the file with the header is, whose length is \
+         {len:#x}: the linker script must put it behind that"
     )]
     IromOverlap {
-        /// Address of the segment.
-        address: u32,
+        /// The segment for mapped flash.
+        place: ElfPlace,
         /// Where in flash that is.
         offset: u32,
         /// Length of the other file, which begins at 0.
@@ -342,20 +337,19 @@ pub enum BuildError {
     },
     /// A segment that is not made of words.
     #[error(
-        "the segment for '{name}' would have {len:#x} bytes, which is not a multiple of 4: its \
-         address is not aligned"
+        "{place} is not aligned: a segment would have {len:#x} bytes, which is no multiple of 4"
     )]
     OddLength {
-        /// Name of the section that it is for.
-        name: String,
+        /// What it is for.
+        place: ElfPlace,
         /// Its length in bytes.
         len: u64,
     },
     /// A segment of 16 MB or more.
-    #[error("the segment for '{name}' has {len:#x} bytes, and must have less than 16 MB")]
+    #[error("{place} begins a segment of {len:#x} bytes, which must have less than 16 MB")]
     SegmentTooLong {
-        /// Name of the section that it is for.
-        name: String,
+        /// What is first in it.
+        place: ElfPlace,
         /// Its length in bytes.
         len: u64,
     },
@@ -440,7 +434,7 @@ pub fn build(
 ) -> Result<Vec<BuiltFile>, BuildError> {
     let loadable = check(elf, chip, options.source)?;
     let layout = Layout::new(elf, chip, options, tell)?;
-    let mut segments: Vec<_> = loadable.iter().map(Segment::new).collect();
+    let mut segments = Segment::all(elf, loadable);
     let mut gaps = Gaps::Keep;
     if options.header == CountedSegments::InRam {
         tell(BuildNotice::OnlyRamCounted);
@@ -451,10 +445,7 @@ pub fn build(
     }
     let segments = merge(segments, layout.tables.memory, gaps, tell);
     if segments.len() > MAX_SEGMENTS.into() {
-        return Err(BuildError::TooManySegments {
-            count: segments.len(),
-            before_padding: true,
-        });
+        return Err(layout.too_many(segments.len(), true));
     }
     tell(BuildNotice::SegmentsReady { chip: chip.name });
     let drafts = match (layout.has_extended_header(), options.version) {
@@ -482,7 +473,7 @@ pub fn build(
 /// A program as it is loaded into RAM: what follows each other without a gap in one piece.
 pub(crate) fn load(elf: &Elf, chip: &'static Chip) -> Result<Vec<RamSegment>, BuildError> {
     let loadable = check(elf, chip, ElfSource::Sections)?;
-    let mut segments: Vec<_> = loadable.iter().map(Segment::new).collect();
+    let mut segments = Segment::all(elf, loadable);
     segments.sort_by_key(|segment| segment.address);
     let merged = merge(segments, chip.memory, Gaps::Keep, &mut |_| {});
     let mut program = Vec::with_capacity(merged.len());
@@ -562,6 +553,23 @@ impl<'a> Layout<'a> {
 
     fn has_extended_header(&self) -> bool {
         self.chip.image.chip_id.is_some()
+    }
+
+    fn too_many(&self, count: usize, before_padding: bool) -> BuildError {
+        BuildError::TooManySegments {
+            file: self.elf.name().to_owned(),
+            wanted: self.options.source,
+            count,
+            before_padding,
+        }
+    }
+
+    /// Number of segments for the header, when it is not too large.
+    fn counted(&self, count: usize) -> Result<u8, BuildError> {
+        let fitting = u8::try_from(count)
+            .ok()
+            .filter(|count| *count <= MAX_SEGMENTS);
+        fitting.ok_or_else(|| self.too_many(count, false))
     }
 }
 
@@ -665,10 +673,7 @@ fn check<'a>(
         let memory = u64::from(one.address)..end(one);
         if !has_memory(chip, memory.clone()) {
             return Err(BuildError::NoMemory {
-                file: file(),
-                part: one.part,
-                name: one.name.clone(),
-                field: one.field,
+                place: one.place(elf),
                 memory,
                 chip: chip.name,
             });
@@ -680,11 +685,7 @@ fn check<'a>(
         let [one, next] = pair else { continue };
         if u64::from(next.address) < end(one) {
             return Err(BuildError::Overlap {
-                file: file(),
-                part: next.part,
-                name: next.name.clone(),
-                field: next.field,
-                address: next.address,
+                place: next.place(elf),
                 other_part: one.part,
                 other: one.name.clone(),
                 other_end: end(one),

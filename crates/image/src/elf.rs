@@ -200,6 +200,50 @@ pub struct Loadable {
     pub field: u64,
 }
 
+impl Loadable {
+    /// As errors name it.
+    pub(crate) fn place(&self, elf: &Elf) -> ElfPlace {
+        ElfPlace {
+            file: elf.name().to_owned(),
+            part: self.part,
+            name: self.name.clone(),
+            address: self.address,
+            field: self.field,
+        }
+    }
+}
+
+/// What of an ELF file is meant, for errors: the section or segment, and the field with its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElfPlace {
+    /// The file.
+    pub file: String,
+    /// The section or segment.
+    pub part: ElfPart,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: u32,
+    /// Where the field with its address stands in the file.
+    pub field: u64,
+}
+
+impl fmt::Display for ElfPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            part,
+            name,
+            address,
+            field,
+        } = self;
+        write!(
+            f,
+            "'{file}': {part} ('{name}'): its address {address:#x} (at {field:#x} of the file)"
+        )
+    }
+}
+
 /// An ELF file of a program.
 #[derive(Debug, Clone)]
 pub struct Elf {

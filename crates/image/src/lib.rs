@@ -30,8 +30,8 @@ pub use compatible::{Compatibility, Family, Mismatch, Requirement, compatibility
 pub use contents::{Contents, MAX_LEN, ReadError, Reader};
 pub use descriptor::{AppDescriptor, BootloaderDescriptor};
 pub use elf::{
-    Elf, ElfDebug, ElfError, ElfLayout, ElfMemory, ElfPart, ElfProblem, ElfSection, ElfSymbol,
-    ElfTable, Loadable, Machine,
+    Elf, ElfDebug, ElfError, ElfLayout, ElfMemory, ElfPart, ElfPlace, ElfProblem, ElfSection,
+    ElfSymbol, ElfTable, Loadable, Machine,
 };
 pub use extent::{Extent, extent};
 pub use firmware::{Firmware, FirmwareError, FirmwarePart, Place};

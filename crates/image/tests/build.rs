@@ -127,7 +127,7 @@ fn what_the_chip_cannot_hold_or_run_is_refused() {
     match built(vec![too_long]) {
         Err(error @ BuildError::NoMemory { .. }) => assert_eq!(
             error.to_string(),
-            "'app.elf': section 1 ('.data'): its address (at 0xac of the file) leads to \
+            "'app.elf': section 1 ('.data'): its address 0x3fcffff8 (at 0xac of the file) leads to \
              0x3fcffff8..0x3fd00008, where the ESP32-C3 has no memory"
         ),
         other => panic!("{other:?}"),
@@ -154,7 +154,8 @@ fn more_segments_than_a_loader_takes_are_refused_with_what_fills_gaps_too() {
         built(in_ram(17)),
         Err(BuildError::TooManySegments {
             count: 17,
-            before_padding: true
+            before_padding: true,
+            ..
         })
     ));
     let mut sections: Vec<_> = in_ram(15);

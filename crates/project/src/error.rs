@@ -242,14 +242,16 @@ pub enum ProjectError {
         "nothing says where the application goes; name a partition table with --partition-table"
     )]
     NoPlace,
-    /// The chip starts signed applications alone.
+    /// The chip starts signed images alone.
     #[error(
         "secure boot is on, and '{file}' is not signed: the chip would not start it (--force writes it \
-         all the same)"
+         all the same{remedy})"
     )]
     Unsigned {
-        /// The application.
+        /// The application or bootloader.
         file: String,
+        /// What else can be done.
+        remedy: &'static str,
     },
     /// An image could not be made for want of something else.
     #[error("the image of '{file}' cannot be made: {error}")]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use guru_chip::{Chip, Revision};
-use guru_image::{Contents, Elf, ImageError, ImageInfo, InfoError, Problem};
+use guru_image::{BuildError, Contents, Elf, ImageError, ImageInfo, InfoError, Problem};
 use guru_store::{Kind, MAX_LEN, Parsed, Partition, PartitionTable, Rules, Target};
 
 use crate::app::{App, AppSource, Program, StartedBy, image, made, options};
@@ -200,8 +200,8 @@ impl Planner<'_> {
         if self.is_started_by_rom() {
             return self.without_bootloader();
         }
-        let bootloader = self.bootloader()?;
         let mut notes = Vec::new();
+        let bootloader = self.bootloader(&mut notes)?;
         let table = self.table(bootloader.as_ref())?;
         let (address, target) = self.place(table.as_ref().map(|(_, table)| table))?;
         let settings = self.settings(bootloader.as_ref());
@@ -283,8 +283,14 @@ impl Planner<'_> {
         let Program::Elf { elf, .. } = self.request.program else {
             return Ok(());
         };
-        if self.rules.chip_id.is_none() || !elf.machine.runs_on(chip.architecture) {
-            // What the image is made by tells of another machine.
+        if !elf.machine.runs_on(chip.architecture) {
+            return Err(ProjectError::Build(BuildError::Machine {
+                file: elf.name().to_owned(),
+                machine: elf.machine,
+                chip: chip.name,
+            }));
+        }
+        if self.rules.chip_id.is_none() {
             return Ok(());
         }
         let program = || elf.name().to_owned();
@@ -342,7 +348,7 @@ impl Planner<'_> {
         })
     }
 
-    fn bootloader(&self) -> Result<Option<Bootloader>, ProjectError> {
+    fn bootloader(&self, notes: &mut Vec<String>) -> Result<Option<Bootloader>, ProjectError> {
         let start = self.rules.bootloader_offset;
         let build = self.request.build;
         match &self.request.bootloader {
@@ -370,6 +376,16 @@ impl Planner<'_> {
                     }
                     let part = self.part(Role::Bootloader, file, address)?;
                     self.checked(part, false).map(Some)
+                }
+                // ESP-IDF leaves it out of its list where secure boot is to be on, Zephyr where MCUboot
+                // is built by itself: no other one may take its place.
+                Some((build, None)) if matches!(build.system, System::EspIdf | System::Zephyr) => {
+                    notes.push(format!(
+                        "{} names no bootloader: the one in flash stays, and --bootloader FILE writes \
+                         another",
+                        FoundIn::build(build)
+                    ));
+                    Ok(None)
                 }
                 _ => self.installed().map(Some),
             },
@@ -438,6 +454,7 @@ impl Planner<'_> {
     /// A bootloader that the chip starts, and that ends before what lies behind it.
     fn checked(&self, part: Part, common: bool) -> Result<Bootloader, ProjectError> {
         let info = self.bootable(&part)?;
+        self.check_signed(&part, &info)?;
         let next = match self
             .request
             .build
@@ -477,6 +494,20 @@ impl Planner<'_> {
         match info.problems().into_iter().find(Problem::is_fatal) {
             Some(problem) if !self.request.force => Err(bad(problem.to_string())),
             _ => Ok(info),
+        }
+    }
+
+    /// What secure boot starts is signed.
+    fn check_signed(&self, part: &Part, info: &ImageInfo) -> Result<(), ProjectError> {
+        match self.board.secure_boot && info.signature.is_none() && !self.request.force {
+            true => Err(ProjectError::Unsigned {
+                file: name_of(part),
+                remedy: match part.role {
+                    Role::Bootloader => ", --bootloader none leaves the one in flash",
+                    _ => "",
+                },
+            }),
+            false => Ok(()),
         }
     }
 
@@ -711,11 +742,7 @@ impl Planner<'_> {
             // The ESP8266's second file is no image.
             if offset.is_none_or(|offset| offset == 0) {
                 let info = self.bootable(&part)?;
-                if self.board.secure_boot && info.signature.is_none() && !self.request.force {
-                    return Err(ProjectError::Unsigned {
-                        file: name_of(&part),
-                    });
-                }
+                self.check_signed(&part, &info)?;
             }
             parts.push(part);
         }

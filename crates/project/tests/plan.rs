@@ -579,6 +579,48 @@ fn what_is_marked_is_encrypted_where_encryption_is_on_and_the_unsigned_is_refuse
 }
 
 #[test]
+fn a_build_that_lists_no_bootloader_does_not_get_a_common_one() {
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
+    let elf = esp_idf(&folder, chip);
+    // As ESP-IDF's list is with CONFIG_SECURE_BOOT.
+    folder.file(
+        "build/flasher_args.json",
+        r#"{"flash_files": {"0x8000": "partition_table/partition-table.bin", "0x10000": "blink.bin"},
+        "app": {"offset": "0x10000", "file": "blink.bin", "encrypted": "false"},
+        "partition-table": {"offset": "0x8000", "file": "partition_table/partition-table.bin"},
+        "extra_esptool_args": {"chip": "esp32c3"}}"#,
+    );
+    let installed = "cargo/registry/src/index/espflash-4.0.0/resources/bootloaders";
+    folder.file(
+        format!("{installed}/esp32c3-bootloader.bin"),
+        bootloader(chip),
+    );
+    let mut ask = Ask::new(&elf, chip);
+    ask.roots.cargo = vec![folder.path("cargo")];
+    let plan = ask.plan().unwrap();
+    assert_eq!(
+        places(&plan),
+        [(0x8000, Role::Table), (0x1_0000, Role::App)]
+    );
+    assert!(
+        plan.notes[0].contains("the one in flash stays"),
+        "{:?}",
+        plan.notes
+    );
+    // A program of no build, on a board that starts signed ones alone.
+    let elf = folder.file("bare.elf", ElfWriter::application(chip, 1).bytes());
+    let mut ask = Ask::new(&elf, chip);
+    ask.roots.cargo = vec![folder.path("cargo")];
+    assert_eq!(places(&ask.plan().unwrap())[0], (0, Role::Bootloader));
+    ask.board.secure_boot = true;
+    let error = ask.error();
+    assert!(
+        error.contains("is not signed") && error.contains("--bootloader none"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_board_of_a_sketch_tells_chip_and_flash() {
     let (folder, chip) = (Scratch::new(), chip("esp32s3"));
     let elf = folder.file("b/s.ino.elf", ElfWriter::application(chip, 1).bytes());

@@ -11,12 +11,16 @@ use super::BuildError;
 use super::segment::{Data, Piece};
 use crate::contents::{CHUNK, Contents, ReadError};
 use crate::crc32::{crc32, of_sdk};
+use crate::elf::ElfPlace;
 use crate::header::HEADER_LEN;
 use crate::image::{CHECKSUM_SEED, SEGMENT_HEADER_LEN};
 use crate::sha256::Sha256;
 
 /// A segment must be shorter than this (ESP-IDF, `SIXTEEN_MB` of `esp_image_format.c`).
 const MAX_SEGMENT: u64 = 16 << 20;
+
+/// Address of segments that fill gaps: nothing is loaded.
+pub(super) const NOWHERE: u32 = 0;
 
 /// Why an image could not be written.
 #[derive(Debug, Error)]
@@ -133,10 +137,10 @@ impl Draft {
         self.chunks.push(Chunk::Bytes(bytes.to_vec()));
     }
 
-    /// A segment with address and length before it. `name` is of the section that it is for.
+    /// A segment with address and length before it. `place` is of the section that it is for.
     pub(super) fn segment(
         &mut self,
-        name: &str,
+        place: &ElfPlace,
         address: u32,
         mut data: Data,
         summed: Summed,
@@ -145,18 +149,31 @@ impl Draft {
         let len = data.len();
         self.place_digest(&mut data, elf)?;
         if !len.is_multiple_of(4) {
-            let name = name.to_owned();
-            return Err(BuildError::OddLength { name, len });
+            let place = place.clone();
+            return Err(BuildError::OddLength { place, len });
         }
         if len >= MAX_SEGMENT {
-            let name = name.to_owned();
-            return Err(BuildError::SegmentTooLong { name, len });
+            let place = place.clone();
+            return Err(BuildError::SegmentTooLong { place, len });
         }
+        self.push(address, data, summed);
+        Ok(())
+    }
+
+    /// A segment of zeros that nothing loads: so many, a multiple of 4 and less than a page.
+    pub(super) fn padding(&mut self, len: u64, elf: &Contents) -> Result<(), BuildError> {
+        let mut data = Data::zeros(len);
+        self.place_digest(&mut data, elf)?;
+        self.push(NOWHERE, data, Summed::Yes);
+        Ok(())
+    }
+
+    fn push(&mut self, address: u32, data: Data, summed: Summed) {
+        let len = data.len();
         self.bytes(&address.to_le_bytes());
         self.bytes(&(len as u32).to_le_bytes());
         self.position += len;
         self.chunks.push(Chunk::Data(data, summed));
-        Ok(())
     }
 
     /// Puts the digest of the ELF file into a segment that begins here, if it belongs there.

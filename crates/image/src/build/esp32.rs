@@ -3,12 +3,13 @@
 
 use guru_chip::Quirk;
 
-use super::draft::{Draft, Summed};
+use super::draft::{Draft, NOWHERE, Summed};
 use super::segment::{Data, Segment};
 use super::{
     APP_DESCRIPTOR, AppendedDigest, BuildError, CountedSegments, Layout, SecurePad, SharedPage,
 };
-use crate::header::{ExtendedHeader, Header, MAX_SEGMENTS};
+use crate::elf::ElfPlace;
+use crate::header::{ExtendedHeader, Header};
 use crate::image::SEGMENT_HEADER_LEN;
 
 /// Section with a bootloader's descriptor, which stands first among those in RAM.
@@ -17,9 +18,6 @@ const BOOT_DESCRIPTOR: &str = ".dram0.bootdesc";
 /// A mapped segment that ends within this many bytes of a page's start is made to end behind them
 /// ([`Quirk::ShortLastPage`]).
 const SHORT: u64 = 0x24;
-
-/// Address of segments that fill gaps: nothing is loaded.
-const NOWHERE: u32 = 0;
 
 const SEGMENT_HEADER: u64 = SEGMENT_HEADER_LEN as u64;
 
@@ -55,7 +53,7 @@ pub(super) fn image(layout: &Layout, segments: Vec<Segment>) -> Result<Draft, Bu
         image.draft.checksum();
     }
     let count = if only_ram { in_ram } else { image.count };
-    image.draft.set_count(counted(count)?);
+    image.draft.set_count(layout.counted(count)?);
     if digest {
         image.draft.sha256();
     }
@@ -92,17 +90,6 @@ fn extended_header(layout: &Layout, digest: bool) -> ExtendedHeader {
     }
 }
 
-/// Number of segments for the header, when it is not too large.
-pub(super) fn counted(count: usize) -> Result<u8, BuildError> {
-    u8::try_from(count)
-        .ok()
-        .filter(|count| *count <= MAX_SEGMENTS)
-        .ok_or(BuildError::TooManySegments {
-            count,
-            before_padding: false,
-        })
-}
-
 /// Those in mapped flash and the others, each by ascending address.
 pub(super) fn split(
     mut segments: Vec<Segment>,
@@ -131,7 +118,10 @@ fn joined(flash: Vec<Segment>, page: u32) -> Vec<Segment> {
 }
 
 fn to_the_top(segments: &mut [Segment], name: &str) {
-    if let Some(at) = segments.iter().position(|segment| segment.name == name) {
+    if let Some(at) = segments
+        .iter()
+        .position(|segment| segment.place.name == name)
+    {
         segments[..=at].rotate_right(1);
     }
 }
@@ -142,7 +132,7 @@ pub(super) fn one_per_page(flash: &[Segment], page: u32) -> Result<(), BuildErro
         let [one, next] = pair else { continue };
         if one.address / page == next.address / page {
             return Err(BuildError::SamePage {
-                address: next.address,
+                place: next.place.clone(),
                 other: one.address,
                 page,
             });
@@ -169,14 +159,14 @@ enum Gap {
 impl Image<'_> {
     fn put(
         &mut self,
-        name: &str,
+        place: &ElfPlace,
         address: u32,
         data: Data,
         summed: Summed,
     ) -> Result<(), BuildError> {
         self.count += 1;
         let elf = &self.layout.elf.contents;
-        self.draft.segment(name, address, data, summed, elf)
+        self.draft.segment(place, address, data, summed, elf)
     }
 
     fn put_mapped(&mut self, mut segment: Segment, summed: Summed) -> Result<(), BuildError> {
@@ -188,7 +178,7 @@ impl Image<'_> {
                 segment.data.push_zeros(SHORT - behind);
             }
         }
-        self.put(&segment.name, segment.address, segment.data, summed)
+        self.put(&segment.place, segment.address, segment.data, summed)
     }
 
     /// Bytes of a program for RAM fill the gaps before those in mapped flash, so that few are
@@ -208,12 +198,12 @@ impl Image<'_> {
                     }
                     _ => (NOWHERE, Data::zeros(len)),
                 };
-                self.put(&segment.name, address, data, Summed::Yes)?;
+                self.put(&segment.place, address, data, Summed::Yes)?;
             }
             self.put_mapped(segment, Summed::Yes)?;
         }
         for segment in rest.into_iter().chain(ram) {
-            self.put(&segment.name, segment.address, segment.data, Summed::Yes)?;
+            self.put(&segment.place, segment.address, segment.data, Summed::Yes)?;
         }
         Ok(())
     }
@@ -242,7 +232,7 @@ impl Image<'_> {
         let page = i64::from(self.layout.page);
         let offset = i64::from(self.layout.chip.image.bootloader_offset);
         for segment in ram {
-            self.put(&segment.name, segment.address, segment.data, Summed::Yes)?;
+            self.put(&segment.place, segment.address, segment.data, Summed::Yes)?;
         }
         self.draft.checksum();
         // In the order of the linker script.
@@ -255,7 +245,7 @@ impl Image<'_> {
             }
             let len = (len - offset).rem_euclid(page);
             self.put(
-                &segment.name,
+                &segment.place,
                 NOWHERE,
                 Data::zeros(len.unsigned_abs()),
                 Summed::No,
@@ -285,6 +275,7 @@ impl Image<'_> {
         let page = u64::from(self.layout.page);
         let used = self.draft.position() + SEGMENT_HEADER + CHECKSUM + behind;
         let len = used.next_multiple_of(page) - used;
-        self.put("", NOWHERE, Data::zeros(len), Summed::Yes)
+        self.count += 1;
+        self.draft.padding(len, &self.layout.elf.contents)
     }
 }

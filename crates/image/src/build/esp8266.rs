@@ -1,7 +1,7 @@
 //! The three forms of ESP8266 images.
 
 use super::draft::{Draft, Summed};
-use super::esp32::{counted, header, one_per_page, split};
+use super::esp32::{header, one_per_page, split};
 use super::segment::{Data, Segment};
 use super::{BuildError, Layout};
 
@@ -23,12 +23,11 @@ pub(super) fn version1(layout: &Layout, segments: Vec<Segment>) -> Result<Vec<Pl
     loaded(layout, &mut draft, others)?;
     let mut files = Vec::new();
     if let Some(irom) = irom {
-        let address = irom.address;
-        let offset = address - layout.chip.irom.start;
+        let offset = irom.address - layout.chip.irom.start;
         let len = draft.position();
         if u64::from(offset) < len {
             return Err(BuildError::IromOverlap {
-                address,
+                place: irom.place,
                 offset,
                 len,
             });
@@ -51,10 +50,10 @@ pub(super) fn version2(layout: &Layout, segments: Vec<Segment>) -> Result<Placed
         offset = irom.address - layout.chip.irom.start;
         irom.data.pad_to(16);
         let elf = &layout.elf.contents;
-        draft.segment(&irom.name, 0, irom.data, Summed::No, elf)?;
+        draft.segment(&irom.place, 0, irom.data, Summed::No, elf)?;
     }
     let mut inner = header(layout);
-    inner[1] = counted(others.len())?;
+    inner[1] = layout.counted(others.len())?;
     draft.bytes(&inner);
     segments_of(layout, &mut draft, others)?;
     draft.checksum();
@@ -70,7 +69,7 @@ pub(super) fn version3(layout: &Layout, segments: Vec<Segment>) -> Result<Draft,
     let (mut flash, ram) = split(segments, |address| address > layout.chip.irom.start);
     one_per_page(&flash, layout.page)?;
     for segment in &mut flash {
-        if segment.name == RODATA {
+        if segment.place.name == RODATA {
             let mut data = std::mem::take(&mut segment.data);
             data.take_front(ROOM);
             segment.data = data;
@@ -85,7 +84,7 @@ pub(super) fn version3(layout: &Layout, segments: Vec<Segment>) -> Result<Draft,
 
 /// Segments, their number in the header, and the checksum.
 fn loaded(layout: &Layout, draft: &mut Draft, segments: Vec<Segment>) -> Result<(), BuildError> {
-    draft.set_count(counted(segments.len())?);
+    draft.set_count(layout.counted(segments.len())?);
     segments_of(layout, draft, segments)?;
     draft.checksum();
     Ok(())
@@ -99,7 +98,7 @@ fn segments_of(
     for segment in segments {
         let data: Data = segment.data;
         let elf = &layout.elf.contents;
-        draft.segment(&segment.name, segment.address, data, Summed::Yes, elf)?;
+        draft.segment(&segment.place, segment.address, data, Summed::Yes, elf)?;
     }
     Ok(())
 }
@@ -112,8 +111,11 @@ fn irom(
     let (irom, others): (Vec<_>, Vec<_>) = segments
         .into_iter()
         .partition(|segment| layout.chip.irom.contains(&segment.address));
-    if irom.len() > 1 {
-        return Err(BuildError::SeveralIrom { count: irom.len() });
+    if let [_, second, ..] = &irom[..] {
+        return Err(BuildError::SeveralIrom {
+            place: second.place.clone(),
+            count: irom.len(),
+        });
     }
     Ok((irom.into_iter().next(), others))
 }

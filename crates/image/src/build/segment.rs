@@ -7,7 +7,7 @@ use guru_chip::MemoryRange;
 
 use super::BuildNotice;
 use crate::contents::{Contents, ReadError};
-use crate::elf::Loadable;
+use crate::elf::{Elf, ElfPlace, Loadable};
 
 /// Bytes of an image, as pieces of the ELF file and what is put between them.
 #[derive(Debug, Clone, Default)]
@@ -175,22 +175,27 @@ impl Data {
 /// A segment of an image to be.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
-    pub(super) name: String,
+    /// What of the ELF file is, or was, first in it.
+    pub(super) place: ElfPlace,
     pub(super) address: u32,
     pub(super) data: Data,
     align: u32,
 }
 
 impl Segment {
-    pub(super) fn new(from: &Loadable) -> Self {
-        let mut data = Data::of(from.data.clone());
-        data.pad_to(4);
-        Self {
-            name: from.name.clone(),
-            address: from.address,
-            data,
-            align: from.align,
-        }
+    /// A segment for each.
+    pub(super) fn all(elf: &Elf, loadable: &[Loadable]) -> Vec<Self> {
+        let segments = loadable.iter().map(|from| {
+            let mut data = Data::of(from.data.clone());
+            data.pad_to(4);
+            Self {
+                place: from.place(elf),
+                address: from.address,
+                data,
+                align: from.align,
+            }
+        });
+        segments.collect()
     }
 
     /// The address behind it, padding included.
@@ -211,7 +216,7 @@ impl Segment {
 
     fn clone_without_data(&self) -> Self {
         Self {
-            name: self.name.clone(),
+            place: self.place.clone(),
             data: Data::default(),
             ..*self
         }
@@ -256,8 +261,8 @@ pub(super) fn merge(
                 let bytes = aligned - one.end();
                 fillings.push(BuildNotice::GapFilled {
                     bytes,
-                    before: one.name.clone(),
-                    after: next.name.clone(),
+                    before: one.place.name.clone(),
+                    after: next.place.name.clone(),
                 });
                 one.data.push_zeros(bytes);
             }

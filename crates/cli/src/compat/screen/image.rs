@@ -114,26 +114,23 @@ fn not_built(error: &BuildError) -> Option<String> {
         BuildError::TooManySegments { count, .. } => format!(
             "Invalid segment count {count} (max 16). Usually this indicates a linker script problem."
         ),
-        BuildError::SamePage {
-            address,
-            other,
-            page,
-        } => format!(
-            "Segment loaded at {address:#010x} lands in same {} KB flash mapping as segment loaded \
-             at {other:#010x}. Can't generate binary. Suggest changing linker script or ELF to \
-             merge sections.",
+        BuildError::SamePage { place, other, page } => format!(
+            "Segment loaded at {:#010x} lands in same {} KB flash mapping as segment loaded at \
+             {other:#010x}. Can't generate binary. Suggest changing linker script or ELF to merge \
+             sections.",
+            place.address,
             page / 1024
         ),
-        BuildError::SeveralIrom { count } => {
+        BuildError::SeveralIrom { count, .. } => {
             format!("Found {count} segments that could be irom0. Bad ELF file?")
         }
-        BuildError::OddLength { name, len } => format!(
+        BuildError::OddLength { place, len } => format!(
             "Invalid {} segment length {len:#x}. It has to be multiple of 4.",
-            escape(name)
+            escape(&place.name)
         ),
-        BuildError::SegmentTooLong { name, len } => format!(
+        BuildError::SegmentTooLong { place, len } => format!(
             "Invalid {} segment length {len:#x}. The 16 MB limit has been exceeded.",
-            escape(name)
+            escape(&place.name)
         ),
         BuildError::DigestAtBoundary {
             offset,
