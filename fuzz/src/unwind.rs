@@ -52,7 +52,7 @@ pub fn unwind(bytes: &[u8]) {
     for trace in [
         riscv::unwind(&symbols, &registers, memory),
         xtensa::unwind(&symbols, &registers, memory),
-        xtensa::printed(&symbols, &pairs, registers.x[0]),
+        xtensa::printed(&symbols, &pairs, &registers),
     ] {
         for frame in &trace.frames {
             let _ = frame.locate(&symbols);

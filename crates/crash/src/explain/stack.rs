@@ -54,7 +54,11 @@ impl Frames<'_> {
         let memory = Dump(&core.stack);
         let trace = match family {
             Some(Family::RiscV) => {
-                let registers = Registers { pc, x: core.x() };
+                let registers = Registers {
+                    pc,
+                    x: core.x(),
+                    ..Registers::default()
+                };
                 unwind::riscv::unwind(self.symbols, &registers, &memory)
             }
             Some(Family::Esp8266) => {
@@ -166,7 +170,15 @@ impl Frames<'_> {
             return None;
         }
         let pairs: Option<Vec<_>> = pairs.iter().map(|(pc, sp)| Some((*pc, (*sp)?))).collect();
-        let trace = unwind::xtensa::printed(self.symbols, &pairs?, core.register("A0"));
+        let mut registers = Registers {
+            pc: core.pc(),
+            ps: core.register("PS"),
+            ..Registers::default()
+        };
+        for (number, register) in registers.x.iter_mut().enumerate().take(16) {
+            *register = core.register(&format!("A{number}"));
+        }
+        let trace = unwind::xtensa::printed(self.symbols, &pairs?, &registers);
         let unknown = match trace.end {
             End::NotCode { pc } => self
                 .map

@@ -260,10 +260,13 @@ impl Reader<'_> {
                     executable: section.flags & EXECUTABLE != 0,
                     writable: section.flags & WRITABLE != 0,
                 });
-            } else if section.kind == PROGBITS && section.flags & ALLOC == 0 {
+            } else if section.kind == PROGBITS
+                && (section.flags & ALLOC == 0 || section.address == 0)
+            {
                 let name = name.ok_or_else(no_name)?;
                 let compressed = section.flags & COMPRESSED != 0;
-                // esp-hal keeps frames of functions in the file alone.
+                // esp-hal keeps frames of functions in the file alone; a mask ROM's file may have
+                // them at address 0.
                 if name.starts_with(".debug_") || name == ".eh_frame" {
                     memory.debug.push(ElfDebug {
                         name,

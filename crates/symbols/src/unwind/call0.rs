@@ -13,7 +13,9 @@ pub fn possible(symbols: &Symbols, words: impl Iterator<Item = (u32, u32)>) -> V
     let leads_behind_a_call = |pc: u32| {
         symbols.is_code(pc)
             && match call_before(symbols, pc) {
-                Some(Call { windows: 0, target }) => target.is_none_or(|to| symbols.is_code(to)),
+                Some(Call {
+                    windows: 0, target, ..
+                }) => target.is_none_or(|to| symbols.is_code(to)),
                 _ => false,
             }
     };

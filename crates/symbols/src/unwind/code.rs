@@ -10,6 +10,8 @@ use crate::rom::Rom;
 pub(crate) trait Code {
     /// Whether there is code at an address.
     fn is_code(&self, address: u32) -> bool;
+    /// Whether no more than one program has code at an address.
+    fn is_of_one_program(&self, address: u32) -> bool;
     /// Fills `bytes` with what the programs have there and do not write to.
     fn read(&self, address: u32, bytes: &mut [u8]) -> bool;
     /// The bounds of the function in a program to which an address belongs.
@@ -25,6 +27,11 @@ pub(crate) trait Code {
 impl Code for Symbols {
     fn is_code(&self, address: u32) -> bool {
         Symbols::is_code(self, address)
+    }
+
+    fn is_of_one_program(&self, address: u32) -> bool {
+        let programs = self.programs().iter();
+        programs.filter(|program| program.is_code(address)).count() <= 1
     }
 
     fn read(&self, address: u32, bytes: &mut [u8]) -> bool {

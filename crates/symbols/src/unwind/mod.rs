@@ -40,6 +40,8 @@ pub struct Registers {
     pub pc: Option<u32>,
     /// `x0` to `x31` of RISC-V; `a0` to `a15` of Xtensa.
     pub x: [Option<u32>; 32],
+    /// `PS` of Xtensa: it tells by how much a call turns the window that has not been completed.
+    pub ps: Option<u32>,
 }
 
 /// The calls that led to a place.
@@ -140,6 +142,11 @@ pub enum End {
         /// What is there.
         pc: u32,
     },
+    /// The return address leads behind a call, but to one of another function.
+    OtherCallee {
+        /// What is there.
+        pc: u32,
+    },
     /// The caller would be the same frame again.
     SameFrame,
     /// The caller's frame would lie below this one's.
@@ -193,6 +200,10 @@ impl fmt::Display for End {
             Self::NotAfterCall { pc } => write!(
                 f,
                 "the stack is broken: {pc:#010x} stands where a return address should, and is not behind a call"
+            ),
+            Self::OtherCallee { pc } => write!(
+                f,
+                "the stack is broken: {pc:#010x} stands where a return address should, and is behind a call of another function"
             ),
             Self::SameFrame => f.write_str("the stack is broken: the caller would be the same frame again"),
             Self::StackDoesNotGrow { sp } => write!(

@@ -76,16 +76,20 @@ fn main() {
         &["GURU_TESTDATA"],
         espressif::rom_frames,
     );
-    // Their programs do not come to an end on the CPU models yet.
-    for (name, test) in [
-        (
-            "windowed_chains_are_those_of_the_calls",
-            xtensa::windowed as fn() -> Result<(), Failed>,
-        ),
-        ("call0_candidates_hold_the_calls", xtensa::call0),
-    ] {
-        let trial = Trial::test(name, test).with_kind("unfinished");
-        trials.push(trial.with_ignored_flag(true));
-    }
+    add(
+        "windowed_chains_are_those_of_the_calls",
+        &["GURU_CLANG", "GURU_LX106_GCC"],
+        xtensa::windowed,
+    );
+    add(
+        "windowed_calls_of_wild_pointers_lead_to_the_caller",
+        &["GURU_CLANG", "GURU_LX106_GCC"],
+        xtensa::wild_pointers,
+    );
+    add(
+        "call0_candidates_hold_the_calls",
+        &["GURU_LX106_GCC"],
+        xtensa::call0,
+    );
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::tools::Random;
+use guru_testkit::Random;
 
 const FUNCTIONS: u32 = 26;
 
 /// A program: `run` calls the first function, and a function calls only later ones, or itself a few
 /// times. At the end `finish` is called, which never returns.
 pub fn source(seed: u64) -> String {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Random::new(seed);
     let mut text = String::from(
         "typedef unsigned u;\n\
          #define NO __attribute__((noinline, noipa))\n\
@@ -51,7 +51,7 @@ fn function(text: &mut String, number: u32, random: &mut Random) {
     let mut callee = || {
         let later = FUNCTIONS - number - 1;
         // Mostly near ones, so that chains are long.
-        number + 1 + random.below(later.min(4))
+        number + 1 + random.below(later.clamp(1, 4).into()) as u32
     };
     let (x, y) = if leaf { (0, 0) } else { (callee(), callee()) };
     let body = match number {
@@ -59,7 +59,7 @@ fn function(text: &mut String, number: u32, random: &mut Random) {
             "u s = b; for (u i = 0; i < (a & 7); i++) s = s * 31 + i; return s;".to_owned()
         }
         _ if leaf => "volatile u t[4] = { a, b, 1, 2 }; return t[a & 3] ^ t[1];".to_owned(),
-        _ => match (number + random.below(3)) % 11 {
+        _ => match (number + random.below(3) as u32) % 11 {
             0 => format!("u s = f{x}(a + 1, b); s ^= f{y}(b, s); return s + a;"),
             1 => format!(
                 "if ((a & 3) == 0 || b > 0xf0000000u) return b; u s = a * 3; \

@@ -7,12 +7,13 @@ use guru_sim::cpu::riscv::{Options, Riscv};
 use guru_sim::cpu::{Access, AddressSpace, Bus, Cpu};
 use guru_symbols::Symbols;
 use guru_symbols::unwind::{End, How, Registers, Trace, riscv};
+use guru_testkit::Random;
 use libtest_mimic::Failed;
 
 use crate::elf_core::{self, Pieces};
 use crate::gdb::{self, Cases, Kind};
 use crate::program;
-use crate::tools::{self, Random};
+use crate::tools;
 
 const RAM: u32 = 0x4038_0000;
 const RAM_LEN: u32 = 0x4_0000;
@@ -193,8 +194,10 @@ impl Board {
             steps += 1;
         }
         assert!(steps < MOST, "the program does not come to its end");
-        let mut random = Random(seed);
-        let mut places: Vec<u32> = (0..STOPS).map(|_| 2 + random.below(steps - 2)).collect();
+        let mut random = Random::new(seed);
+        let mut places: Vec<u32> = (0..STOPS)
+            .map(|_| 2 + random.below(u64::from(steps) - 2) as u32)
+            .collect();
         places.sort_unstable();
         let mut board = Self::new(elf);
         let mut at = 0;
@@ -442,10 +445,10 @@ pub fn through_handlers() -> Result<(), Failed> {
             .address_of("finish")
             .ok_or("no finish")?;
         let is_program = is_program(&symbols);
-        let mut random = Random(5);
+        let mut random = Random::new(5);
         for _ in 0..6 {
             let mut board = Board::new(&elf);
-            let steps = 50 + random.below(3000);
+            let steps = 50 + random.below(3000) as u32;
             let mut done = 0;
             while done < steps && board.cpu.pc() != finish || !is_program(board.cpu.pc()) {
                 board.step();

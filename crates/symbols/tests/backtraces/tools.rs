@@ -56,15 +56,3 @@ pub fn loaded(file: &[u8]) -> (Vec<(u32, &[u8])>, u32) {
     });
     (parts.collect(), word(24))
 }
-
-/// Numbers without a pattern, the same each time (xorshift64).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % u64::from(bound.max(1))) as u32
-    }
-}

@@ -8,12 +8,13 @@ use std::process::Command;
 use guru_sim::cpu::xtensa::{Config, Core, window_vectors};
 use guru_sim::cpu::{Access, AddressSpace, Cpu};
 use guru_symbols::Symbols;
-use guru_symbols::unwind::{End, Registers, call0, xtensa};
+use guru_symbols::unwind::{End, How, Registers, Trace, call0, xtensa};
+use guru_testkit::Random;
 use libtest_mimic::Failed;
 
 use crate::elf_core::Pieces;
 use crate::program;
-use crate::tools::{self, Random};
+use crate::tools;
 
 const VECTORS: u32 = 0x4000_0000;
 const VECTORS_LEN: u32 = 0x1000;
@@ -42,17 +43,9 @@ SECTIONS {{
     )
 }
 
-/// The program without what the CPU would need an exception handler for.
+/// A program with an end of its own.
 fn source(seed: u64) -> String {
-    let source = program::source(seed).replace("__builtin_alloca(n)", "keep_");
-    let source = source.replace(
-        "volatile u char_[1];",
-        "volatile u char_[1]; static volatile unsigned char keep_[64];",
-    );
-    source
-        + "
-void finish(void) { for (;;) {} }
-"
+    program::source(seed) + "NO void finish(void) { for (;;) {} }\n"
 }
 
 fn link(folder: &Path, object: &Path) -> Result<PathBuf, String> {
@@ -138,6 +131,8 @@ fn by_gcc(name: &str, level: &str, source: &str) -> Result<PathBuf, String> {
 struct Board {
     core: Core,
     space: AddressSpace,
+    /// The vector of exceptions.
+    exceptions: u32,
     /// Addresses to return to, the outermost first.
     calls: Vec<u32>,
 }
@@ -152,6 +147,9 @@ impl Board {
                 .expect("it fits");
         }
         space.poke(VECTORS, &window_vectors()).expect("they fit");
+        // Where the first window's own caller would have its stack: the handlers look there.
+        let above = (STACK_TOP + 0x80).to_le_bytes();
+        space.poke(STACK_TOP - 12, &above).expect("it fits");
         let (parts, entry) = tools::loaded(elf);
         for (address, bytes) in parts {
             space.poke(address, bytes).expect("it fits");
@@ -162,6 +160,7 @@ impl Board {
         Self {
             core,
             space,
+            exceptions: VECTORS + config.vectors.user,
             calls: Vec::new(),
         }
     }
@@ -170,8 +169,15 @@ impl Board {
         Cpu::pc(&self.core)
     }
 
+    /// Whether the next instruction is an `entry`: the window is the caller's still.
+    fn at_entry(&self) -> bool {
+        let mut byte = [0];
+        self.space.peek(self.pc(), &mut byte).expect("code");
+        byte == [0x36]
+    }
+
     fn in_vectors(&self) -> bool {
-        self.pc() < VECTORS + VECTORS_LEN
+        (VECTORS..VECTORS + VECTORS_LEN).contains(&self.pc())
     }
 
     fn step(&mut self) {
@@ -180,6 +186,12 @@ impl Board {
         self.space.peek(pc, &mut bytes).expect("code");
         let vector = self.in_vectors();
         Cpu::run(&mut self.core, &mut self.space, 1);
+        if self.pc() == self.exceptions {
+            // A change of the stack pointer whose caller's window is not there.
+            let moved = self.core.finish_movsp(&mut self.space).expect("a stack");
+            assert!(moved, "an exception at {pc:#x}");
+            return;
+        }
         // An instruction that needs a window spilled or filled first comes again.
         if vector || self.in_vectors() {
             return;
@@ -204,6 +216,7 @@ impl Board {
     fn registers(&self) -> Registers {
         let mut registers = Registers {
             pc: Some(self.pc()),
+            ps: Some(self.core.ps()),
             ..Registers::default()
         };
         for (number, register) in (0..16).zip(&mut registers.x) {
@@ -284,37 +297,77 @@ fn show(chain: &[u32], symbols: &Symbols) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Runs to places all over a program.
+/// Runs to places all over a program; of those, to some at the first instruction of a function, and
+/// to some where a window has just been spilled or filled.
 fn stops(config: Config, elf: &[u8], mut at_stop: impl FnMut(&Board)) -> Result<(), String> {
     let symbols = symbols(elf);
     let finish = symbols.programs()[0]
         .address_of("finish")
         .ok_or("no finish")?;
     let mut board = Board::new(config, elf);
-    let mut steps = 0;
-    while board.pc() != finish {
+    let (mut all, mut entries, mut windows) = (Vec::new(), Vec::new(), Vec::new());
+    for step in 0.. {
+        if step >= MOST {
+            let pc = board.pc();
+            return Err(format!("the program does not come to its end: {pc:#x}"));
+        }
+        let in_vectors = board.in_vectors();
+        if board.pc() == finish {
+            break;
+        }
+        if !in_vectors {
+            all.push(step);
+            if config.windowed && board.at_entry() {
+                entries.push(step);
+            }
+        }
         board.step();
-        steps += 1;
-        if steps >= MOST {
-            return Err(format!(
-                "the program does not come to its end: {:#x}",
-                board.pc()
-            ));
+        if in_vectors && !board.in_vectors() {
+            windows.push(step + 1);
         }
     }
-    let mut random = Random(9);
-    let mut places: Vec<u32> = (0..STOPS).map(|_| 1 + random.below(steps - 1)).collect();
+    let mut random = Random::new(9);
+    let mut places = Vec::new();
+    for of in [all, entries, windows] {
+        assert!(!of.is_empty() || !config.windowed);
+        let stops = if of.is_empty() { 0 } else { STOPS };
+        places.extend((0..stops).map(|_| of[random.below(of.len() as u64) as usize]));
+    }
     places.sort_unstable();
     let mut board = Board::new(config, elf);
     let mut done = 0;
     for place in places {
-        while done < place || board.in_vectors() {
+        while done < place {
             board.step();
             done += 1;
         }
         at_stop(&board);
     }
     Ok(())
+}
+
+/// The frames as the device prints them: of return addresses three bytes less.
+fn printed(trace: &Trace) -> Vec<(u32, u32)> {
+    let frames = trace.frames.iter().map(|frame| {
+        let pc = if frame.is_return() {
+            frame.pc - 3
+        } else {
+            frame.pc
+        };
+        (pc, frame.registers.x[1].unwrap_or(0))
+    });
+    frames.collect()
+}
+
+fn same(name: &str, symbols: &Symbols, trace: &Trace, expected: &[u32]) {
+    let ours: Vec<u32> = trace.frames.iter().map(|frame| frame.pc).collect();
+    assert!(
+        ours == expected,
+        "{name}: {}\nours     {}\nexpected {}",
+        trace.end,
+        show(&ours, symbols),
+        show(expected, symbols)
+    );
 }
 
 pub fn windowed() -> Result<(), Failed> {
@@ -326,51 +379,73 @@ pub fn windowed() -> Result<(), Failed> {
         )?;
         let elf = tools::read(&elf)?;
         let symbols = symbols(&elf);
-        let mut before: Vec<(u32, Registers)> = Vec::new();
         stops(Config::ESP32, &elf, |board| {
             let memory = Pieces(vec![(DATA, board.spilled())]);
-            let trace = xtensa::unwind(&symbols, &board.registers(), &memory);
-            let ours: Vec<u32> = trace.frames.iter().map(|frame| frame.pc).collect();
-            assert!(
-                ours == board.chain(),
-                "{level}: {}\nours     {}\nexpected {}",
-                trace.end,
-                show(&ours, &symbols),
-                show(&board.chain(), &symbols)
-            );
+            let registers = board.registers();
+            let trace = xtensa::unwind(&symbols, &registers, &memory);
+            same(level, &symbols, &trace, &board.chain());
             assert_eq!(trace.end, End::ReturnAddressZero, "{level}");
-            // A printed chain of the same frames is what it says.
-            let mut pairs: Vec<(u32, u32)> = trace
-                .frames
-                .iter()
-                .map(|frame| {
-                    (
-                        frame.pc - if frame.is_return() { 3 } else { 0 },
-                        frame.registers.x[1].unwrap_or(0),
-                    )
-                })
-                .collect();
-            // At an `entry` the device does not know the callee from its caller.
-            if trace
-                .frames
-                .first()
-                .is_some_and(|frame| frame.size == Some(0))
-            {
-                pairs.remove(0);
+            // What the device prints of it: at an `entry` it leaves out the caller.
+            let mut pairs = printed(&trace);
+            if board.at_entry() && pairs.len() > 1 {
+                pairs.remove(1);
             }
-            let printed = xtensa::printed(&symbols, &pairs, None);
+            let trace = xtensa::printed(&symbols, &pairs, &registers);
+            let calls: Vec<u32> = printed(&trace).into_iter().map(|(pc, _)| pc).collect();
+            let expected = board.chain();
+            let expected = expected.iter().enumerate().map(|(place, pc)| match place {
+                0 => *pc,
+                _ => pc - 3,
+            });
             assert_eq!(
-                printed.frames.len(),
-                pairs.len(),
+                calls,
+                expected.collect::<Vec<_>>(),
                 "{level}: {}",
-                printed.end
+                trace.end
             );
-            before.push((
-                board.pc(),
-                trace.frames.last().expect("one").registers.clone(),
-            ));
         })?;
-        assert_eq!(before.len(), STOPS as usize);
+    }
+    Ok(())
+}
+
+/// A program that calls what is no function: the caller's registers are in the window still.
+pub fn wild_pointers() -> Result<(), Failed> {
+    for (number, level) in ["-O0", "-Os"].into_iter().enumerate() {
+        for wild in [0, 0xDEAD_BEEC_u32, 0x3FFB_0010] {
+            let source = format!(
+                "typedef unsigned u;
+                 #define NO __attribute__((noinline))
+                 volatile u pointer = {wild};
+                 NO u third(u a) {{ return ((u (*)(u))pointer)(a) + a; }}
+                 NO u second(u a) {{ volatile u t[40]; t[0] = a; return third(t[0] + 1) ^ a; }}
+                 NO u first(u a) {{ return second(a) * 3 + a; }}
+                 u run(u a) {{ return first(a) + second(1); }}"
+            );
+            let elf = tools::read(&by_llvm(&format!("wild-{number}"), level, &source)?)?;
+            let symbols = symbols(&elf);
+            let mut board = Board::new(Config::ESP32, &elf);
+            let steps = (0..MOST).find(|_| {
+                board.step();
+                board.pc() == wild
+            });
+            assert!(steps.is_some());
+            let memory = Pieces(vec![(DATA, board.spilled())]);
+            let mut registers = board.registers();
+            for ps in [registers.ps, None] {
+                registers.ps = ps;
+                let trace = xtensa::unwind(&symbols, &registers, &memory);
+                same(level, &symbols, &trace, &board.chain());
+                assert_eq!(trace.frames[1].how, How::Register);
+                assert_eq!(trace.end, End::ReturnAddressZero, "{level}");
+                // The device goes on at the caller's caller.
+                let mut pairs = printed(&trace);
+                pairs.remove(1);
+                let printed = xtensa::printed(&symbols, &pairs, &registers);
+                let [first, second] = [&printed.frames[0], &printed.frames[1]];
+                assert_eq!((first.pc, second.pc), (wild, trace.frames[1].pc));
+                assert_eq!(printed.frames.len(), trace.frames.len());
+            }
+        }
     }
     Ok(())
 }

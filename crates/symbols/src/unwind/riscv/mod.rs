@@ -50,8 +50,10 @@ pub(crate) fn unwind_in(code: &dyn Code, registers: &Registers, memory: &dyn Mem
         }
         match unwinder.step() {
             Ok(frame) => {
-                if frame.is_return() {
-                    unwinder.push_tail_calls(frame.pc);
+                if frame.is_return()
+                    && let Err(end) = unwinder.connect(frame.pc)
+                {
+                    break end;
                 }
                 unwinder.frames.push(frame);
             }
@@ -108,10 +110,11 @@ impl Unwinder<'_> {
         stepped
     }
 
-    /// Adds the functions that left by a jump to the last one, where its caller called another.
-    fn push_tail_calls(&mut self, returns_to: u32) {
+    /// Compares the call that returns to an address with the last frame. Functions that the call leads
+    /// to and that left by a jump are added.
+    fn connect(&mut self, returns_to: u32) -> Result<(), End> {
         let Some(last) = self.frames.last() else {
-            return;
+            return Ok(());
         };
         let here = if last.is_return() {
             last.pc.wrapping_sub(1)
@@ -120,7 +123,7 @@ impl Unwinder<'_> {
         };
         let called = tail::target_of_call(self.code, returns_to);
         let (Some(called), Some(function)) = (called, self.code.function(here)) else {
-            return;
+            return Ok(());
         };
         // A rarely used part of a function has a name of its own.
         let is_part = || {
@@ -131,12 +134,18 @@ impl Unwinder<'_> {
             rest == Some(true)
         };
         if called == function.start || function.contains(&called) || is_part() {
-            return;
+            return Ok(());
         }
         let top = last.cfa;
         let between = tail::between(self.code, called, function.start, &mut self.tail_effort);
         if self.frames.len() + between.len() + 1 >= MAX_FRAMES {
-            return;
+            return Ok(());
+        }
+        if between.is_empty()
+            && self.code.is_of_one_program(here)
+            && tail::never_leads(self.code, called, here, &mut self.tail_effort)
+        {
+            return Err(End::OtherCallee { pc: returns_to });
         }
         for pc in between {
             let mut registers = Registers {
@@ -152,6 +161,7 @@ impl Unwinder<'_> {
                 registers,
             });
         }
+        Ok(())
     }
 
     /// How the frame of the function at an address looks.

@@ -1,10 +1,11 @@
 //! Functions that left by a jump: `a` calls `b`, and `b` ends with a jump to `c`, which then returns to
 //! `a`. On the stack nothing is left of `b`; the code tells of it, if there is only one way.
 
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
 use super::instruction::{Op, RA, SP, decode, length};
-use super::walk::{Function, Value};
+use super::walk::{self, Function, Value};
 use crate::unwind::code::Code;
 
 /// The longest chain that is looked for.
@@ -91,42 +92,104 @@ impl Search<'_> {
     }
 }
 
+/// Whether it is certain that a call of the function at `called` does not end in the one that holds
+/// `to`, by jumps or because it goes on there.
+pub(super) fn never_leads(code: &dyn Code, called: u32, to: u32, effort: &mut usize) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![called];
+    while let Some(at) = open.pop() {
+        let Some(bounds) = code.function(at).filter(|bounds| !bounds.contains(&to)) else {
+            return false;
+        };
+        if !seen.insert(bounds.start) {
+            continue;
+        }
+        let Some(left) = effort.checked_sub(1) else {
+            return false;
+        };
+        *effort = left;
+        match exits(code, &bounds) {
+            Exits {
+                jumps: Some(jumps),
+                others,
+                all: true,
+            } => open.extend(jumps.into_iter().map(|(_, to)| to).chain(others)),
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The jumps out of a function: the addresses behind them, and where they lead. `None`: one leads where
 /// a register says.
 fn jumps(code: &dyn Code, bounds: &Range<u32>) -> Option<Vec<(u32, u32)>> {
-    let mut jumps = Some(Vec::new());
+    exits(code, bounds).jumps
+}
+
+/// How a function is left other than by returning.
+struct Exits {
+    /// By jumps: the addresses behind them, and where they lead. `None`: one leads where a register
+    /// says.
+    jumps: Option<Vec<(u32, u32)>>,
+    /// By a branch, a call with another register than `ra`, and at the end of its code.
+    others: Vec<u32>,
+    /// Whether that is all.
+    all: bool,
+}
+
+fn exits(code: &dyn Code, bounds: &Range<u32>) -> Exits {
+    let mut exits = Exits {
+        jumps: Some(Vec::new()),
+        others: Vec::new(),
+        all: bounds.end.wrapping_sub(bounds.start) <= walk::MAX_LEN,
+    };
     walked(code, bounds, |function| {
         function.walk(&mut |visit| {
             let Some((op, len)) = op_at(code, visit.address) else {
+                exits.all = false;
                 return ControlFlow::Continue(());
             };
             let behind = visit.address.wrapping_add(len);
-            let target = match op {
-                Op::Jump { rd: 0, offset } => Some(visit.address.wrapping_add(offset as u32)),
-                // Not a return; and a jump by a table has a frame, mostly.
-                Op::JumpRegister { rd: 0, rs, offset }
-                    if visit.state.register(rs) != Value::Entry(RA) =>
-                {
+            let near = |offset: i32| Some(visit.address.wrapping_add(offset as u32));
+            let (mut jump, mut other) = (None, None);
+            let mut goes_on = true;
+            match op {
+                Op::Jump { rd: 0, offset } => (jump, goes_on) = (near(offset), false),
+                Op::Branch { offset } | Op::Jump { rd: 5, offset } => other = near(offset),
+                Op::JumpRegister { rd: 0, rs, offset } => {
+                    goes_on = false;
                     match visit.state.register(rs) {
-                        Value::Constant(base) => Some(base.wrapping_add(offset) as u32),
-                        _ if visit.state.register(SP) == Value::Stack(0) => {
-                            jumps = None;
-                            return ControlFlow::Break(());
-                        }
-                        _ => None,
+                        // A return.
+                        Value::Entry(RA) => {}
+                        Value::Constant(base) => jump = Some(base.wrapping_add(offset) as u32),
+                        value if function.table(value).is_some() => {}
+                        // A jump by a table has a frame, mostly.
+                        _ if visit.state.register(SP) == Value::Stack(0) => exits.jumps = None,
+                        _ => exits.all = false,
                     }
                 }
-                _ => None,
-            };
-            if let (Some(jumps), Some(target)) = (&mut jumps, target)
-                && !bounds.contains(&target)
-            {
-                jumps.push((behind, target));
+                Op::JumpRegister { rd: 5, .. } => exits.all = false,
+                Op::End | Op::Pop { returns: true, .. } => goes_on = false,
+                _ => {}
             }
-            ControlFlow::Continue(())
+            if goes_on && behind == bounds.end {
+                exits.others.push(behind);
+            }
+            let outside = |to: &u32| !bounds.contains(to);
+            exits.others.extend(other.filter(outside));
+            if let (Some(jumps), Some(to)) = (&mut exits.jumps, jump.filter(outside)) {
+                jumps.push((behind, to));
+            }
+            match exits.jumps {
+                Some(_) => ControlFlow::Continue(()),
+                None => ControlFlow::Break(()),
+            }
         });
     });
-    jumps
+    // Code that cannot be read has no instructions.
+    exits.all &=
+        code.read(bounds.start, &mut [0; 2]) && code.read(bounds.end.wrapping_sub(2), &mut [0; 2]);
+    exits
 }
 
 fn op_at(code: &dyn Code, at: u32) -> Option<(Op, u32)> {

@@ -3,15 +3,22 @@
 //!
 //! The walk follows branches and jumps rather than the order in memory, so that early returns,
 //! prologues behind a first test (shrink-wrapping) and the halves of an epilogue are all seen as
-//! they are. It is bounded by the length of the function and [`MAX_LEN`].
+//! they are. Where ways meet, what they have in common holds: a call on one of them has overwritten
+//! `ra`. It is bounded by the length of the function and [`MAX_LEN`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::instruction::{Op, RA, SP, decode, length};
 
 /// The longest function that is looked through, in bytes.
-const MAX_LEN: u32 = 0x8000;
+pub(super) const MAX_LEN: u32 = 0x8000;
+
+/// How often the places of a function are looked at, on average, at most.
+const EFFORT: usize = 24;
+
+/// The most entries of a table of places that are read.
+const MAX_TABLE: u32 = 1024;
 
 /// Registers that a function leaves as it found them: `s0` to `s11`.
 const SAVED: [u8; 12] = [8, 9, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
@@ -28,10 +35,26 @@ pub enum Value {
     Stack(i32),
     /// A number.
     Constant(i32),
+    /// A number and something unknown: the address of an entry in a table that begins there.
+    Indexed(i32),
+    /// An entry of the table at this address.
+    Loaded(i32),
+    /// An entry of the table at this address, and that address.
+    Relative(i32),
     /// Where the trap came from that this handler is about.
     TrapAddress,
     /// Nothing.
     Unknown,
+}
+
+impl Value {
+    /// Whether it is one value, even if not which.
+    fn is_known(self) -> bool {
+        !matches!(
+            self,
+            Self::Indexed(_) | Self::Loaded(_) | Self::Relative(_) | Self::Unknown
+        )
+    }
 }
 
 /// The registers before an instruction.
@@ -89,6 +112,31 @@ impl State {
         })
     }
 
+    fn holds(&self, value: Value) -> bool {
+        self.registers.contains(&value) || self.slot_of(value).is_some()
+    }
+
+    /// What holds where a way with this state and another one meet.
+    ///
+    /// Compilers see to it that the caller can be found behind such a place whichever way was gone.
+    /// `None`: it could not be, with `doubts`. The other way is then one that is never gone, as behind
+    /// a call that does not return.
+    fn meet(&self, other: &Self, doubts: bool) -> Option<Self> {
+        let mut met = self.clone();
+        for (mine, theirs) in met.registers.iter_mut().zip(&other.registers) {
+            if mine != theirs {
+                *mine = Value::Unknown;
+            }
+        }
+        met.slots.retain(|slot| other.slots.contains(slot));
+        let entries = [RA].into_iter().chain(SAVED).map(Value::Entry);
+        let keeps = entries
+            .chain([Value::TrapAddress])
+            .all(|value| met.holds(value) || !self.holds(value));
+        let finds = met.base().is_some() || self.base().is_none();
+        (finds && (keeps || !doubts)).then_some(met)
+    }
+
     fn set(&mut self, number: u8, value: Value) {
         if number != 0 {
             self.registers[usize::from(number & 31)] = value;
@@ -103,17 +151,18 @@ impl State {
 
     fn put(&mut self, at: i32, value: Value) {
         self.slots.retain(|(other, _)| *other != at);
-        let worth_it = !matches!(value, Value::Unknown | Value::Constant(_));
+        let worth_it = value.is_known() && !matches!(value, Value::Constant(_));
         if worth_it && self.slots.len() < MAX_SLOTS {
             self.slots.push((at, value));
         }
     }
 
     fn load(&self, base: u8, offset: i32) -> Value {
-        let Value::Stack(at) = self.register(base) else {
-            return Value::Unknown;
+        let at = match self.register(base) {
+            Value::Stack(at) => at.wrapping_add(offset),
+            Value::Indexed(table) => return Value::Loaded(table.wrapping_add(offset)),
+            _ => return Value::Unknown,
         };
-        let at = at.wrapping_add(offset);
         let found = self.slots.iter().find(|(slot, _)| *slot == at);
         found.map_or(Value::Unknown, |(_, value)| *value)
     }
@@ -137,6 +186,7 @@ impl State {
                 let sum = match self.register(rs) {
                     Value::Stack(at) => Value::Stack(at.wrapping_add(value)),
                     Value::Constant(number) => Value::Constant(number.wrapping_add(value)),
+                    Value::Indexed(table) => Value::Indexed(table.wrapping_add(value)),
                     same if value == 0 => same,
                     _ => Value::Unknown,
                 };
@@ -151,6 +201,16 @@ impl State {
                     | (Value::Constant(by), Value::Stack(at)) => Value::Stack(at.wrapping_add(by)),
                     (Value::Constant(a), Value::Constant(b)) => Value::Constant(a.wrapping_add(b)),
                     (value, Value::Constant(0)) | (Value::Constant(0), value) => value,
+                    (Value::Loaded(table), Value::Constant(base))
+                    | (Value::Constant(base), Value::Loaded(table))
+                        if table == base =>
+                    {
+                        Value::Relative(table)
+                    }
+                    (Value::Unknown | Value::Entry(_), Value::Constant(base))
+                    | (Value::Constant(base), Value::Unknown | Value::Entry(_)) => {
+                        Value::Indexed(base)
+                    }
                     _ => Value::Unknown,
                 };
                 self.set(rd, sum);
@@ -237,32 +297,31 @@ pub struct Visit<'a> {
     pub call: bool,
 }
 
+/// Where a function goes on behind an instruction.
+enum Then {
+    Next,
+    /// Behind a call, unless what was called never returns.
+    BehindCall,
+    Either(u32),
+    Only(u32),
+    /// At one of the places in a table.
+    OneOf(Vec<u32>),
+    /// Where a register says, which is not known.
+    Somewhere,
+    /// Back at the caller, or nowhere.
+    Nowhere,
+}
+
 impl Function<'_> {
-    /// Comes by each instruction that can be reached without knowing what registers hold, once.
+    /// Comes by each instruction that can be reached, once, by ascending addresses.
     ///
     /// `visit` may end the walk.
     pub fn walk(&self, visit: &mut dyn FnMut(Visit<'_>) -> ControlFlow<()>) {
-        let len = self.end.wrapping_sub(self.start).min(MAX_LEN);
-        let mut seen = vec![false; len as usize / 2 + 1];
-        let mut ways = vec![(self.start, State::at_entry())];
-        // What stands behind a call may never be reached from there, and be what another way leads
-        // to: it comes when there is nothing else.
-        let mut behind_calls = VecDeque::new();
-        while let Some((mut at, mut state)) = ways.pop().or_else(|| behind_calls.pop_front()) {
-            loop {
-                let offset = at.wrapping_sub(self.start);
-                if offset >= len || offset & 1 != 0 || seen[offset as usize / 2] {
-                    break;
-                }
-                seen[offset as usize / 2] = true;
-                let Some(low) = (self.half)(at) else { break };
-                let next = at.wrapping_add(length(low));
-                let high = match length(low) {
-                    4 => (self.half)(at.wrapping_add(2)),
-                    _ => Some(0),
-                };
-                let Some(high) = high else { break };
-                let op = decode(low, high);
+        let blocks = Flow::of(self);
+        for (&start, state) in &blocks {
+            let (mut at, mut state) = (start, state.clone());
+            while at == start || !blocks.contains_key(&at) {
+                let Some((op, len)) = self.op(at) else { break };
                 let visited = visit(Visit {
                     address: at,
                     state: &state,
@@ -271,68 +330,259 @@ impl Function<'_> {
                 if visited.is_break() {
                     return;
                 }
-                let target = |offset: i32| at.wrapping_add(offset as u32);
-                match op {
-                    Op::Branch { offset } => ways.push((target(offset), state.clone())),
-                    Op::Jump { rd: 0, offset } => {
-                        at = target(offset);
-                        continue;
-                    }
-                    Op::Jump { rd: 5, offset } => match (self.saves)(target(offset)) {
-                        Some(saved) => state.save(saved),
-                        None => state.apply(op),
-                    },
-                    Op::JumpRegister { rd: 5, rs, offset } => {
-                        let saved = match state.register(rs) {
-                            Value::Constant(base) => (self.saves)(base.wrapping_add(offset) as u32),
-                            _ => None,
-                        };
-                        match saved {
-                            Some(saved) => state.save(saved),
-                            None => state.apply(op),
-                        }
-                    }
-                    Op::Near { rd, value } => {
-                        state.set(rd, Value::Constant(at.wrapping_add(value as u32) as i32));
-                    }
-                    Op::JumpRegister { rd: 0, .. } | Op::End | Op::Pop { returns: true, .. } => {
-                        break;
-                    }
-                    _ => state.apply(op),
-                }
-                if op.is_call() {
-                    behind_calls.push_back((next, state));
+                if !matches!(self.step(at, op, &mut state), Then::Next | Then::Either(_)) {
                     break;
                 }
-                at = next;
+                at = at.wrapping_add(len);
             }
         }
     }
 
     /// What the registers hold before the instruction at an address.
-    ///
-    /// Code that is reached by a table of addresses only has the state that the jump through the
-    /// table had.
     pub fn state_at(&self, address: u32) -> Option<State> {
-        let mut found = None;
-        let mut by_table: Option<State> = None;
-        self.walk(&mut |visit| {
-            if visit.address == address {
-                found = Some(visit.state.clone());
-                return ControlFlow::Break(());
-            }
-            if self.jumps_by_table(&visit) {
-                by_table = Some(visit.state.clone());
-            }
-            ControlFlow::Continue(())
-        });
-        found.or_else(|| by_table.filter(|_| self.start < address && address < self.end))
+        let blocks = Flow::of(self);
+        let (&start, state) = blocks.range(..=address).next_back()?;
+        self.further(start, state, address)
     }
 
-    fn jumps_by_table(&self, visit: &Visit<'_>) -> bool {
-        let half = |at| (self.half)(at).unwrap_or(0);
-        let op = decode(half(visit.address), half(visit.address.wrapping_add(2)));
-        matches!(op, Op::JumpRegister { rd: 0, rs, .. } if
-            visit.state.register(rs) == Value::Unknown && visit.state.register(SP) != Value::Stack(0))
+    /// The places in the function that a table holds to which a jump leads: one to the address in a
+    /// register with this value.
+    pub(super) fn table(&self, value: Value) -> Option<Vec<u32>> {
+        let (table, base) = match value {
+            Value::Loaded(table) => (table as u32, 0),
+            Value::Relative(table) => (table as u32, table as u32),
+            _ => return None,
+        };
+        let entry = |number: u32| {
+            let at = table.wrapping_add(4 * number);
+            let (low, high) = ((self.half)(at)?, (self.half)(at.wrapping_add(2))?);
+            let to = base.wrapping_add(u32::from(high) << 16 | u32::from(low));
+            self.place(to).map(|_| to)
+        };
+        let places: Vec<u32> = (0..MAX_TABLE).map_while(entry).collect();
+        (!places.is_empty()).then_some(places)
+    }
+
+    /// The state at an address by that at an earlier one, if all between is executed.
+    fn further(&self, from: u32, state: &State, to: u32) -> Option<State> {
+        let (mut at, mut state) = (from, state.clone());
+        while at < to {
+            let (op, len) = self.op(at)?;
+            if !matches!(self.step(at, op, &mut state), Then::Next | Then::Either(_)) {
+                return None;
+            }
+            at = at.wrapping_add(len);
+        }
+        (at == to).then_some(state)
+    }
+
+    fn op(&self, at: u32) -> Option<(Op, u32)> {
+        self.place(at)?;
+        let low = (self.half)(at)?;
+        let len = length(low);
+        let high = if len == 4 {
+            (self.half)(at.wrapping_add(2))?
+        } else {
+            0
+        };
+        Some((decode(low, high), len))
+    }
+
+    /// Does what an instruction does, and tells where that leads.
+    fn step(&self, at: u32, op: Op, state: &mut State) -> Then {
+        let target = |offset: i32| at.wrapping_add(offset as u32);
+        match op {
+            Op::Branch { offset } => return Then::Either(target(offset)),
+            Op::Jump { rd: 0, offset } => return Then::Only(target(offset)),
+            Op::Jump { rd: 5, offset } => match (self.saves)(target(offset)) {
+                Some(saved) => state.save(saved),
+                None => state.apply(op),
+            },
+            Op::JumpRegister { rd: 5, rs, offset } => {
+                let saved = match state.register(rs) {
+                    Value::Constant(base) => (self.saves)(base.wrapping_add(offset) as u32),
+                    _ => None,
+                };
+                match saved {
+                    Some(saved) => state.save(saved),
+                    None => state.apply(op),
+                }
+            }
+            Op::JumpRegister { rd: 0, rs, .. } => {
+                let value = state.register(rs);
+                return match self.table(value) {
+                    Some(places) => Then::OneOf(places),
+                    None if value.is_known() => Then::Nowhere,
+                    None => Then::Somewhere,
+                };
+            }
+            Op::Near { rd, value } => {
+                state.set(rd, Value::Constant(target(value) as i32));
+            }
+            Op::End | Op::Pop { returns: true, .. } => return Then::Nowhere,
+            _ => state.apply(op),
+        }
+        if op.is_call() {
+            Then::BehindCall
+        } else {
+            Then::Next
+        }
+    }
+
+    /// The number of a place where an instruction may begin.
+    fn place(&self, at: u32) -> Option<usize> {
+        let offset = at.wrapping_sub(self.start);
+        let len = self.end.wrapping_sub(self.start).min(MAX_LEN);
+        (offset < len && offset & 1 == 0).then_some(offset as usize / 2)
+    }
+}
+
+/// Finds what holds wherever two ways through a function meet.
+struct Flow<'a> {
+    function: &'a Function<'a>,
+    /// The states where ways begin or meet.
+    blocks: BTreeMap<u32, State>,
+    /// The places of instructions that were come by.
+    reached: Vec<bool>,
+    /// Blocks to go on from.
+    ways: Vec<u32>,
+    /// What stands behind a call may never be reached from there, and be what another way leads to:
+    /// it comes when there is nothing else.
+    behind_calls: VecDeque<(u32, State)>,
+    /// Jumps that lead nobody knows where.
+    somewhere: BTreeMap<u32, State>,
+    /// Whether the function returns or ends with a jump.
+    returns: bool,
+    /// Whether a way that loses what the caller is found by is taken for one that never is gone.
+    doubts: bool,
+    /// Instructions that may still be looked at.
+    effort: usize,
+}
+
+impl<'a> Flow<'a> {
+    fn of(function: &'a Function<'a>) -> BTreeMap<u32, State> {
+        let places = function.end.wrapping_sub(function.start).min(MAX_LEN) as usize / 2;
+        let run = |doubts| {
+            let mut flow = Self {
+                function,
+                blocks: BTreeMap::new(),
+                reached: vec![false; places],
+                ways: Vec::new(),
+                behind_calls: VecDeque::new(),
+                somewhere: BTreeMap::new(),
+                returns: false,
+                doubts,
+                effort: EFFORT * places,
+            };
+            flow.run();
+            flow
+        };
+        let flow = run(true);
+        // One that never returns may have kept nothing.
+        let flow = if flow.returns { flow } else { run(false) };
+        flow.blocks
+    }
+
+    fn run(&mut self) {
+        self.lead(self.function.start, &State::at_entry());
+        let mut unreached = 0;
+        loop {
+            if let Some(at) = self.ways.pop() {
+                self.follow(at);
+            } else if let Some((at, state)) = self.behind_calls.pop_front() {
+                self.lead(at, &state);
+            } else if let Some((at, state)) = self.unreached(&mut unreached) {
+                self.lead(at, &state);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// A way leads to an address.
+    fn lead(&mut self, at: u32, state: &State) {
+        let Some(place) = self.function.place(at) else {
+            // A jump to another function.
+            self.returns = true;
+            return;
+        };
+        if self.reached[place] && !self.blocks.contains_key(&at) {
+            // In the middle of a block: it becomes two.
+            let before = self.blocks.range(..at).next_back();
+            let whole = before.and_then(|(from, state)| self.function.further(*from, state, at));
+            self.blocks.extend(whole.map(|whole| (at, whole)));
+        }
+        let met = match self.blocks.get(&at) {
+            None => state.clone(),
+            Some(known) => match known.meet(state, self.doubts) {
+                Some(met) if met != *known => met,
+                _ => return,
+            },
+        };
+        self.blocks.insert(at, met);
+        self.ways.push(at);
+    }
+
+    fn follow(&mut self, start: u32) {
+        let Some(mut state) = self.blocks.get(&start).cloned() else {
+            return;
+        };
+        let mut at = start;
+        while let Some((op, len)) = self.function.op(at) {
+            let Some(effort) = self.effort.checked_sub(1) else {
+                return;
+            };
+            self.effort = effort;
+            if let Some(place) = self.function.place(at) {
+                let halves = self.reached.iter_mut().skip(place);
+                halves.take(len as usize / 2).for_each(|half| *half = true);
+            }
+            let then = self.function.step(at, op, &mut state);
+            let next = at.wrapping_add(len);
+            match then {
+                Then::Next => {}
+                Then::Either(target) => self.lead(target, &state),
+                Then::Only(target) => return self.lead(target, &state),
+                Then::OneOf(targets) => {
+                    return targets.iter().for_each(|target| self.lead(*target, &state));
+                }
+                Then::BehindCall => {
+                    if self.function.place(next).is_some() {
+                        self.behind_calls.push_back((next, state));
+                    }
+                    return;
+                }
+                Then::Somewhere => {
+                    self.somewhere.insert(at, state);
+                    self.returns = true;
+                    return;
+                }
+                Then::Nowhere => {
+                    self.returns |= op != Op::End;
+                    return;
+                }
+            }
+            at = next;
+            if self.blocks.contains_key(&at) {
+                return self.lead(at, &state);
+            }
+        }
+    }
+
+    /// The next place that no way has led to. A jump to somewhere may: it has the state of the last
+    /// such jump before it, with a frame if possible (the others leave the function).
+    fn unreached(&mut self, from: &mut usize) -> Option<(u32, State)> {
+        self.somewhere.first_key_value()?;
+        while *self.reached.get(*from)? {
+            *from += 1;
+        }
+        // It may not be possible to read it.
+        self.reached[*from] = true;
+        let at = self.function.start.wrapping_add(2 * *from as u32);
+        let has_frame = |state: &State| state.register(SP) != Value::Stack(0);
+        let any = self.somewhere.values().any(has_frame);
+        let mut jumps = self.somewhere.range(..at).rev();
+        let before = jumps.find(|(_, state)| !any || has_frame(state));
+        Some((at, before?.1.clone()))
     }
 }
