@@ -49,14 +49,7 @@ pub(crate) fn unwind_in(code: &dyn Code, registers: &Registers, memory: &dyn Mem
             break End::TooLong;
         }
         match unwinder.step() {
-            Ok(frame) => {
-                if frame.is_return()
-                    && let Err(end) = unwinder.connect(frame.pc)
-                {
-                    break end;
-                }
-                unwinder.frames.push(frame);
-            }
+            Ok(frame) => unwinder.frames.push(frame),
             Err(end) => break end,
         }
     };
@@ -71,6 +64,28 @@ pub(crate) fn unwind_in(code: &dyn Code, registers: &Registers, memory: &dyn Mem
         end,
         possible,
     }
+}
+
+/// What tells how a frame looks, the best first.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// Call frame information.
+    Information,
+    /// The function's own instructions.
+    Instructions,
+    /// What is known of the ROM.
+    RomTable,
+    /// That nothing has been saved yet.
+    Nothing,
+}
+
+impl Source {
+    const ALL: [Self; 4] = [
+        Self::Information,
+        Self::Instructions,
+        Self::RomTable,
+        Self::Nothing,
+    ];
 }
 
 struct Unwinder<'a> {
@@ -89,25 +104,37 @@ impl Unwinder<'_> {
             return Err(End::NoProgramCounter);
         };
         let (pc, returns) = (last.pc, last.is_return());
-        let found = self.rules(pc, returns);
-        let (row, how) = match found {
-            Some(found) => found,
-            // A jump to where there is no code: the call has happened, and nothing else.
-            None if !returns && !self.code.is_code(pc) => (Row::nothing_saved(), How::Register),
-            None => return Err(End::NoFrameInformation { pc }),
-        };
-        let stepped = self.apply(&row, how);
-        // In ROM it is not known how much of the frame there is yet, or still.
-        if how == How::RomTable
-            && !returns
-            && !matches!(stepped, Ok(_) | Err(End::StackDumpEnds { .. }))
-        {
-            let other = self.apply(&Row::nothing_saved(), How::Register);
-            if other.is_ok() {
-                return other;
+        let mut failed = None;
+        for source in Source::ALL {
+            let Some((row, how)) = self.rules(source, pc, returns) else {
+                continue;
+            };
+            let stepped = self.apply(&row, how).and_then(|frame| {
+                if frame.is_return() {
+                    self.connect(frame.pc)?;
+                }
+                Ok(frame)
+            });
+            let end = match stepped {
+                Err(end) if end != End::Outermost => end,
+                done => return done,
+            };
+            let frame = self.frames.last().map(|last| (last.cfa, last.size));
+            failed.get_or_insert((end, frame));
+            // Only where a function is interrupted it may be in none of the states that are told: compilers
+            // do not tell all of the way out, and of ROM only the most usual frame is known.
+            let missing = matches!(end, End::StackDumpEnds { .. }) && how == How::RomTable;
+            if returns || missing {
+                break;
             }
         }
-        stepped
+        let Some((end, frame)) = failed else {
+            return Err(End::NoFrameInformation { pc });
+        };
+        if let (Some(last), Some(frame)) = (self.frames.last_mut(), frame) {
+            (last.cfa, last.size) = frame;
+        }
+        Err(end)
     }
 
     /// Compares the call that returns to an address with the last frame. Functions that the call leads
@@ -164,22 +191,31 @@ impl Unwinder<'_> {
         Ok(())
     }
 
-    /// How the frame of the function at an address looks.
-    fn rules(&self, pc: u32, returns: bool) -> Option<(Row, How)> {
+    /// How the frame of the function at an address looks, if it can be told in this way.
+    fn rules(&self, source: Source, pc: u32, returns: bool) -> Option<(Row, How)> {
         // Behind a call that does not return another function may begin.
         let address = if returns { pc.wrapping_sub(1) } else { pc };
-        if let Some(row) = self.code.row(address) {
-            return Some((row, How::Cfi));
+        let function = self.code.function(address);
+        match source {
+            Source::Information => self.code.row(address).map(|row| (row, How::Cfi)),
+            Source::Instructions => {
+                let state = function_state(self.code, &function?, pc, returns)?;
+                Row::of_state(&state).map(|row| (row, How::Prologue))
+            }
+            Source::RomTable => {
+                let rom = self.code.rom().filter(|_| function.is_none())?;
+                let function = rom.function(address)?;
+                let row = Row::of_rom(&function.frame)?;
+                (returns || pc != function.address).then_some((row, How::RomTable))
+            }
+            // In ROM; or a jump to where there is no code: the call has happened, and nothing else.
+            Source::Nothing => {
+                let rom = || self.code.rom()?.function(address);
+                let nothing =
+                    !returns && function.is_none() && (rom().is_some() || !self.code.is_code(pc));
+                nothing.then(|| (Row::nothing_saved(), How::Register))
+            }
         }
-        if let Some(function) = self.code.function(address) {
-            let state = function_state(self.code, &function, pc, returns)?;
-            return Row::of_state(&state).map(|row| (row, How::Prologue));
-        }
-        let function = self.code.rom()?.function(address)?;
-        if !returns && pc == function.address {
-            return Some((Row::nothing_saved(), How::Register));
-        }
-        Row::of_rom(&function.frame).map(|row| (row, How::RomTable))
     }
 
     /// Finds the caller by rules.

@@ -461,7 +461,8 @@ struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     fn of(function: &'a Function<'a>) -> BTreeMap<u32, State> {
-        let places = function.end.wrapping_sub(function.start).min(MAX_LEN) as usize / 2;
+        let len = function.end.wrapping_sub(function.start).min(MAX_LEN);
+        let places = len.div_ceil(2) as usize;
         let run = |doubts| {
             let mut flow = Self {
                 function,
