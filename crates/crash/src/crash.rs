@@ -431,6 +431,8 @@ pub struct Backtrace {
     pub mark: Option<Mark>,
     /// Whose frames they are.
     pub of: Of,
+    /// Words of the stack that the program printed because they may be callers.
+    pub possible: Vec<u32>,
 }
 
 /// A frame of a printed backtrace.

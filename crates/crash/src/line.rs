@@ -81,10 +81,17 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     while let Some((&byte, behind)) = rest.split_first() {
         rest = match byte {
             0x1B => behind_escape(behind),
-            b'[' => behind_colour(behind).unwrap_or_else(|| {
-                kept.push(byte);
-                behind
-            }),
+            b'[' => match behind_colour(behind) {
+                Some(behind) => {
+                    let shown = SHOWN_ESCAPES.iter().find(|shown| kept.ends_with(shown));
+                    kept.truncate(kept.len() - shown.map_or(0, |shown| shown.len()));
+                    behind
+                }
+                None => {
+                    kept.push(byte);
+                    behind
+                }
+            },
             b'\t' => {
                 kept.push(b' ');
                 behind
@@ -98,6 +105,17 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
     Cow::Owned(String::from_utf8_lossy(&kept).into_owned())
 }
+
+/// How terminals, editors and web pages show the character ESC.
+const SHOWN_ESCAPES: [&[u8]; 7] = [
+    b"ESC",
+    b"^[",
+    b"\\x1b",
+    b"\\033",
+    b"\\e",
+    "\u{241b}".as_bytes(),
+    "\u{fffd}".as_bytes(),
+];
 
 /// What follows an escape sequence; `bytes` begins behind ESC.
 fn behind_escape(bytes: &[u8]) -> &[u8] {
@@ -124,18 +142,20 @@ fn behind_colour(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// A line without what terminals, monitors and mails put before it: `> `, `[14:43:38]`,
-/// `14:43:38.123 -> `, `2026-11-22T05:00:00Z `.
+/// `14:43:38.123 -> `, `2026-11-22T05:00:00Z `, `5.903834 [ERROR] `; and without the place in the source that
+/// Rust's loggers put behind it.
 pub(crate) fn without_prefix(mut text: &str) -> &str {
     for _ in 0..4 {
         let Some(rest) = behind_quote(text)
             .or_else(|| behind_brackets(text))
             .or_else(|| behind_time(text))
+            .or_else(|| behind_seconds(text))
         else {
             break;
         };
         text = rest;
     }
-    text
+    before_place(text)
 }
 
 fn behind_quote(text: &str) -> Option<&str> {
@@ -143,18 +163,30 @@ fn behind_quote(text: &str) -> Option<&str> {
         .or_else(|| text.strip_prefix('>').filter(|rest| rest.is_empty()))
 }
 
-/// Time in brackets, possibly with words of the tool that put it there.
+/// Time in brackets, possibly with words of the tool that put it there; or a level.
 fn behind_brackets(text: &str) -> Option<&str> {
+    /// Levels in full words. Single letters begin lines of Arduino's and ESPHome's logs, which have a tag too.
+    const LEVELS: [&str; 7] = [
+        "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "TRACE", "NOTICE",
+    ];
     let (inside, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let spaced = rest.strip_prefix(' ');
+    if LEVELS.contains(&inside.trim_end()) {
+        return spaced;
+    }
     let first = inside.bytes().next()?;
     let other = |byte: u8| {
         byte.is_ascii_digit()
             || byte.is_ascii_uppercase()
             || matches!(byte, b':' | b'.' | b',' | b'-' | b'+' | b' ' | b'/')
     };
-    let fits = first.is_ascii_digit() && inside.len() <= 40 && inside.bytes().all(other);
-    let spaced = rest.strip_prefix(' ').unwrap_or(rest);
-    (fits && inside.len() > 1).then_some(spaced)
+    let timed = || {
+        let mut starts = inside.char_indices().map(|(at, _)| inside.get(at..));
+        starts.any(|at| at.is_some_and(|at| behind_shape(at, "00:00:00").is_some()))
+    };
+    let fits =
+        inside.len() <= 40 && ((first.is_ascii_digit() && inside.bytes().all(other)) || timed());
+    (fits && inside.len() > 1).then_some(spaced.unwrap_or(rest))
 }
 
 /// A time of day, possibly with a date before and an arrow behind.
@@ -166,11 +198,88 @@ fn behind_time(text: &str) -> Option<&str> {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,
     };
-    let rest = rest.strip_prefix('Z').unwrap_or(rest);
+    let zones = ["Z", "+00:00", "-00:00", "+0000", "-0000"];
+    let zone = zones.iter().find_map(|zone| behind_shape(rest, zone));
+    let rest = zone.unwrap_or(rest);
     [" -> ", " > ", ": ", " ", "\t"]
         .iter()
         .find_map(|arrow| rest.strip_prefix(arrow))
         .or_else(|| rest.is_empty().then_some(rest))
+}
+
+/// Seconds with at least three decimals: since the start, or since 1970.
+fn behind_seconds(text: &str) -> Option<&str> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let whole = digits(text);
+    let rest = text.get(whole..)?.strip_prefix('.')?;
+    let decimals = digits(rest);
+    let fits = (1..=10).contains(&whole) && (3..=9).contains(&decimals);
+    fits.then(|| rest.get(decimals..)?.strip_prefix(' '))?
+}
+
+/// A line without ` (esp_backtrace esp-backtrace/src/lib.rs:70)`, as loggers of Rust programs end lines.
+fn before_place(text: &str) -> &str {
+    let place = || {
+        let (head, place) = text.strip_suffix(')')?.rsplit_once(" (")?;
+        let (file, line) = place.rsplit_once(':')?;
+        let fits = file.ends_with(".rs") && line.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then_some(head)
+    };
+    place().unwrap_or(text)
+}
+
+/// What stands before each line of a report, which differs in digits only: a host's name, a port, numbers
+/// of lines. It is learnt from a line whose beginning is known.
+#[derive(Debug, Default)]
+pub(crate) struct Prefix(String);
+
+impl Prefix {
+    /// Bytes that a prefix has at the most.
+    const MOST: usize = 80;
+
+    /// Learns from a line in which something known begins at `at`.
+    pub(crate) fn learn(&mut self, text: &str, at: usize) {
+        self.0.clear();
+        // A register that the report is glued to is no prefix.
+        if let Some(prefix) = text.get(..at)
+            && prefix.len() <= Self::MOST
+            && !prefix.contains("0x")
+        {
+            self.0.push_str(prefix);
+        }
+    }
+
+    /// What follows the prefix; the line as it is where it has another one.
+    pub(crate) fn strip<'t>(&self, text: &'t str) -> &'t str {
+        self.behind(text)
+            .filter(|_| !self.0.is_empty())
+            .unwrap_or(text)
+    }
+
+    fn behind<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        let behind = |text: &'t str| text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let mut rest = text;
+        let mut known = self.0.as_str();
+        while let Some(letter) = known.chars().next() {
+            if digit(known) {
+                digit(rest).then_some(())?;
+                rest = behind(rest);
+                known = known.trim_start_matches(|c: char| c.is_ascii_digit());
+            } else if letter == ' ' {
+                // Numbers are padded; a line's end may be cut off.
+                rest = match rest.strip_prefix(' ') {
+                    Some(rest) => rest.trim_start_matches(' '),
+                    None => rest.is_empty().then_some(rest)?,
+                };
+                known = known.trim_start_matches(' ');
+            } else {
+                rest = rest.strip_prefix(letter)?;
+                known = known.get(letter.len_utf8()..)?;
+            }
+        }
+        Some(rest)
+    }
 }
 
 /// What follows a text in which a digit stands wherever the shape has `0`.
@@ -236,6 +345,10 @@ mod tests {
         for line in [
             "\x1b[0;31mE (5) x: y\x1b[0m",
             "[0;31mE (5) x: y[0m",
+            "ESC[0;31mE (5) x: yESC[0m",
+            "\u{241b}[0;31mE (5) x: y\u{241b}[0m",
+            "^[[0;31mE (5) x: y^[[0m",
+            "\\x1b[0;31mE (5) x: y\\033[0m",
             "E (5) x: y",
         ] {
             assert_eq!(text(line.as_bytes()), "E (5) x: y");
@@ -255,7 +368,12 @@ mod tests {
             "14:43:38.123 -> ",
             "2026-11-22 05:00:01.5 ",
             "2026-11-22T05:00:01Z ",
+            "2026-11-22T05:00:01.25+02:00 ",
             "> [2026-11-22T05:00:01Z INFO ] ",
+            "[Apr 29 09:30:57.782] ",
+            "[154003] [DEBUG] ",
+            "5.903834 [ERROR] ",
+            "1700000000.123456 ",
         ] {
             assert_eq!(
                 without_prefix(&format!("{prefix}PC : 1")),
@@ -264,7 +382,34 @@ mod tests {
             );
         }
         assert_eq!(without_prefix(">>>stack>>>"), ">>>stack>>>");
-        assert_eq!(without_prefix("[E][main.cpp:3]"), "[E][main.cpp:3]");
+        for kept in ["[E][main.cpp:3]", "1.25 V", "[DEBUG]x", "1.234x"] {
+            assert_eq!(without_prefix(kept), kept);
+        }
+        let rust = "panicked at src/main.rs:43:5 (esp_backtrace esp-backtrace/src/lib.rs:70)";
+        assert_eq!(without_prefix(rust), "panicked at src/main.rs:43:5");
+    }
+
+    #[test]
+    fn a_prefix_is_learnt_and_differs_in_digits_only() {
+        let mut prefix = Prefix::default();
+        assert_eq!(prefix.strip("a b"), "a b");
+        let first = "Nov 22 05:59:59 host ser2net[7]: Guru";
+        prefix.learn(first, first.find("Guru").expect("it is there"));
+        for (line, rest) in [
+            ("Nov 22 06:00:00 host ser2net[7]: PC", "PC"),
+            ("Nov  3 06:00:00 host ser2net[12]:   x", "x"),
+            ("Nov 22 06:00:00 host ser2net[7]:", ""),
+            (
+                "Nov 22 06:00:00 other ser2net[7]: PC",
+                "Nov 22 06:00:00 other ser2net[7]: PC",
+            ),
+        ] {
+            assert_eq!(prefix.strip(line), rest, "{line}");
+        }
+        // A report that is glued to a register.
+        let glued = "PC      : 0x4008cc79Guru";
+        prefix.learn(glued, 20);
+        assert_eq!(prefix.strip(glued), glued);
     }
 
     #[test]

@@ -562,3 +562,195 @@ fn the_knowledge_base_names_what_happened() {
         }
     }
 }
+
+/// What a report says, without the numbers of its lines.
+type Told = (Cause, Vec<Core>, Option<String>, Option<Ending>);
+
+fn told(log: &str) -> Vec<Told> {
+    let told = |crash: Crash| {
+        let mut cores = crash.cores;
+        for backtrace in cores.iter_mut().flat_map(|core| &mut core.backtraces) {
+            backtrace.line = 0;
+        }
+        (crash.cause, cores, crash.elf_sha256, crash.end)
+    };
+    crashes(log).into_iter().map(told).collect()
+}
+
+#[test]
+fn what_stands_before_each_line_is_taken_off() {
+    let prefixes: [fn(usize) -> String; 8] = [
+        |line| format!("{line}: "),
+        |line| format!("{line:5} | "),
+        |line| {
+            format!(
+                "Nov {:2} 15:03:{:02} host ser2net[123]: ",
+                1 + line / 60,
+                line % 60
+            )
+        },
+        |_| "COM5: ".to_owned(),
+        |_| "esp32-1  | ".to_owned(),
+        |line| format!("[Apr 29 09:30:{:02}.782] ", line % 60),
+        |line| format!("{}.123456 ", 1_700_000_000 + line),
+        |line| format!("\x1b[0;33m2026-06-02 15:03:{:02}\x1b[0m ", line % 60),
+    ];
+    for (name, log) in all() {
+        // Lines of these are known only by their beginnings.
+        if name.starts_with("rust") {
+            continue;
+        }
+        for prefix in prefixes {
+            let lines = log.lines().enumerate();
+            let with: Vec<String> = lines.map(|(at, line)| prefix(at + 1) + line).collect();
+            assert_eq!(told(&with.join("\n")), told(&log), "{name} {}", prefix(1));
+        }
+    }
+}
+
+#[test]
+fn what_other_tools_say_of_addresses_in_between_changes_nothing() {
+    let remarks = [
+        "0x400d1122: f at /home/x/main/main.c:3 (discriminator 1)",
+        "\x1b[0;33m0x400d1122: f at /home/x/main/main.c:3\x1b[0m",
+        "ESC[0;33mStack dump detectedESC[0m",
+        " (inlined by) g at /home/x/main/main.c:1",
+        "0x4000c46c: memset in ROM",
+        "0x42001122 - core::f",
+        "    at src/main.rs:12",
+        "  #0  0x400d1122 in f at src/main.cpp:3",
+        "  #1  0x400d1122:0x3ffb5570 in f(int) at src/main.cpp:3",
+        "WARNING Decoded 0x400d1122: f() at src/main.cpp:3",
+        "WARNING Found stack trace! Trying to decode it",
+        "=> 0x400d1122: f at src/main.rs:3",
+        "--- 0x400d1122: f at main.c:3",
+    ];
+    for (name, log) in all() {
+        // A Rust program prints such lines itself.
+        if name.starts_with("rust") {
+            continue;
+        }
+        for remark in remarks {
+            let lines: Vec<&str> = log.lines().flat_map(|line| [line, remark]).collect();
+            assert_eq!(told(&lines.join("\n")), told(&log), "{name} {remark}");
+        }
+    }
+}
+
+#[test]
+fn what_gdb_shows_in_the_place_of_stack_memory_is_a_backtrace() {
+    let report = |first: &str| {
+        format!(
+            "Guru Meditation Error: Core  0 panic'ed (Store access fault). Exception was unhandled.\n{}\n{first}\n\
+             #1  0x42008f34 in app_main () at main.c:30\n\
+             #2  0x42015a1e in main_task (args=<optimized out>) at app_startup.c:208\nRebooting...\n",
+            riscv_registers(0)
+        )
+    };
+    for first in [
+        "#0  crash (p=0x0) at main.c:20",
+        "#0  0x42000000 in crash (p=0x0) at main.c:20",
+    ] {
+        let crash = crash(&report(first));
+        let frames: Vec<u32> = crash.cores[0].backtraces[0]
+            .frames
+            .iter()
+            .map(|frame| frame.pc)
+            .collect();
+        assert_eq!(frames, [value(0, 0), 0x4200_8f34, 0x4201_5a1e], "{first}");
+    }
+}
+
+#[test]
+fn a_report_on_a_single_line_is_read() {
+    let report = xtensa_report(1, "LoadProhibited");
+    let words: Vec<&str> = report.split_whitespace().collect();
+    let single = format!("It says: {} Please help!", words.join(" "));
+    let (whole, single) = (crash(&report), crash(&single));
+    assert_eq!(single.cause, whole.cause);
+    assert_eq!(single.cores[0].registers, whole.cores[0].registers);
+    assert_eq!(
+        single.cores[0].backtraces[0].frames,
+        whole.cores[0].backtraces[0].frames
+    );
+    assert_eq!(single.elf_sha256, whole.elf_sha256);
+}
+
+#[test]
+fn the_stack_of_an_esp8266_is_read_in_the_order_of_every_release() {
+    let context = "ctx: cont \nsp: 3ffffd40 end: 3fffffd0 offset: 0190\n";
+    let old = ESP8266
+        .replace("ctx: cont\nsp: 3ffffd40 end: 3fffffd0 offset: 0190\n", "")
+        .replace(">>>stack>>>", &format!("{context}\n>>>stack>>>"));
+    assert_ne!(old, ESP8266);
+    assert_eq!(told(&old), told(ESP8266));
+}
+
+#[test]
+fn an_esp8266_exception_with_a_register_a_line_is_read() {
+    let log = "Fatal exception (28):\nepc1=0x40105ac4\n\n0x40105ac4: f at x.c:2\n\nepc2=0x00000000\n\
+               epc3=0x40203469\nexcvaddr=0x00000003\ndepc=0x00000000\n";
+    let crash = crash(log);
+    let core = crash.core().expect("a core");
+    assert_eq!(
+        crash.cause,
+        Cause::Esp8266 {
+            exception: Some(28)
+        }
+    );
+    assert_eq!(
+        (core.pc(), core.fault_address(), core.register("EPC3")),
+        (Some(0x4010_5ac4), Some(3), Some(0x4020_3469))
+    );
+}
+
+#[test]
+fn what_esphome_kept_of_a_crash_is_a_crash() {
+    let log = "[12:31:55][E][esp32.crash:221]: *** CRASH DETECTED ON PREVIOUS BOOT ***\n\
+               [12:31:55][E][esp32.crash:224]:   Reason: Fault - StoreProhibited\n\
+               [12:31:55][E][esp32.crash:228]:   PC:  0x4011AD40  (fault location)\n\
+               WARNING Decoded 0x4011ad40: f() at x.yaml:89\n\
+               [12:31:55][E][esp32.crash:242]:   BT0: 0x4011AD3D  (backtrace)\n\
+               [12:31:55][E][esp32.crash:242]:   BT1: 0x4011AD95  (backtrace)\n\
+               [12:31:56][E][esp32.crash:242]:   BT2: 0x4011AD77  (stack scan)\n";
+    let crash = crash(log);
+    let reason = Some("StoreProhibited".to_owned());
+    assert_eq!(crash.cause, Cause::Guru { core: None, reason });
+    let core = crash.core().expect("a core");
+    let [backtrace] = &core.backtraces[..] else {
+        panic!("{:?}", core.backtraces)
+    };
+    let frames: Vec<u32> = backtrace.frames.iter().map(|frame| frame.pc).collect();
+    assert_eq!(core.pc(), Some(0x4011_ad40));
+    assert_eq!(frames, [0x4011_ad3d, 0x4011_ad95]);
+    assert_eq!(backtrace.possible, [0x4011_ad77]);
+    assert_eq!(crash.torn, []);
+}
+
+#[test]
+fn registers_of_rust_programs_are_read_in_every_form() {
+    let riscv = "5.903834 [ERROR] panicked at 'Exception 'Load access fault' mepc=420ef8f0, mtval=ffd0000f\n\
+                 TrapFrame { ra: 1108277650, t0: 202, a0: 8 }' (esp_hal src/exception_handler/mod.rs:46)\n\
+                 5.904129 [ERROR] ====================== PANIC ====================== (a b/src/lib.rs:70)\n\
+                 5.904151 [ERROR] panicked at src/main.rs:43:5 (a b/src/lib.rs:70)\n\
+                 5.904265 [ERROR] Backtrace: (a b/src/lib.rs:70)\n\
+                 5.904310 [ERROR] 0x420ef8f0 (a b/src/lib.rs:70)\n\
+                 5.904310 [ERROR] 0x42001234 (a b/src/lib.rs:70)\n";
+    let found = crash(riscv);
+    let core = found.core().expect("a core");
+    assert_eq!(
+        (core.pc(), core.fault_address(), core.register("RA")),
+        (Some(0x420e_f8f0), Some(0xffd0_000f), Some(0x420e_f992))
+    );
+    assert_eq!(core.backtraces[0].frames.len(), 2);
+    let xtensa = "Exception occurred on ProCpu 'LoadProhibited'\nContext\nPC=0x42001a2f       PS=0x00060610\n\
+                  A0=0x82002f21       A1=0x3fcd8c40       A2=0x00000000       A3=0x00000000       A4=0x00000001\n\
+                  A5=0x00000000       A6=0x00000000       A7=0x00000000       A8=0x00000000       A9=0x00000000\n\
+                  A10=0x00000000      A11=0x00000000      A12=0x00000000      A13=0x00000000      A14=0x00000000\n\
+                  A15=0x00000000\nSAR=0000001f\nEXCCAUSE=0x0000001c EXCVADDR=0x00000000\n\
+                  LBEG=0x00000000     LEND=0x00000000     LCOUNT=0x00000000\n";
+    let found = crash(xtensa);
+    assert_eq!(found.cores[0].registers.len(), 24);
+    assert_eq!(found.cores[0].register("SAR"), Some(0x1f));
+    assert_eq!(found.torn, []);
+}

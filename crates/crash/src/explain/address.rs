@@ -25,7 +25,7 @@ pub enum AddressClass {
 }
 
 /// Values by which memory is marked. From ESP-IDF: `portmacro.h` and `FreeRTOSConfig.h` (stack),
-/// `multi_heap_poisoning.c` (heap).
+/// `multi_heap_poisoning.c` (heap). What an ESP32 reads without its cache is from logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
     /// 0xa5a5a5a5: a stack as a new task finds it.
@@ -38,6 +38,8 @@ pub enum Pattern {
     HeapHead,
     /// 0xbaad5678: the mark behind a block of the heap.
     HeapTail,
+    /// 0xbad00bad: what an ESP32 reads from flash while its cache is off.
+    CacheOff,
     /// 0xdeadbeef: a filler of many programs.
     DeadBeef,
     /// 0xffffffff: erased flash, or -1.
@@ -76,12 +78,13 @@ pub enum Region {
 const MEMBERS: u32 = 4096;
 
 impl Pattern {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::UnwrittenStack,
         Self::Freed,
         Self::Fresh,
         Self::HeapHead,
         Self::HeapTail,
+        Self::CacheOff,
         Self::DeadBeef,
         Self::Ones,
     ];
@@ -95,6 +98,7 @@ impl Pattern {
             Self::Fresh => 0xcece_cece,
             Self::HeapHead => 0xabba_1234,
             Self::HeapTail => 0xbaad_5678,
+            Self::CacheOff => 0xbad0_0bad,
             Self::DeadBeef => 0xdead_beef,
             Self::Ones => 0xffff_ffff,
         }
@@ -109,6 +113,7 @@ impl Pattern {
             Self::Fresh => "of heap memory that was allocated and never written",
             Self::HeapHead => "before a block of the heap",
             Self::HeapTail => "behind a block of the heap",
+            Self::CacheOff => "that an ESP32 reads from flash while the cache is off",
             Self::DeadBeef => "by which programs mark what is invalid",
             Self::Ones => "of erased flash, and of -1",
         }

@@ -37,13 +37,15 @@ pub struct Inputs<'a> {
 }
 
 /// Entries that say little beside another one, the least first.
-const GENERIC: [&str; 6] = [
+const GENERIC: [&str; 8] = [
+    "esphome-crash",
     "guru-meditation",
     "task-watchdog-aborts",
     "abort",
     "unhandled-debug-exception",
     "cache-error",
     "esp8266-abort",
+    "rust-panic",
 ];
 /// Entries of lines whose contents are shown in places of their own.
 const TOLD_ELSEWHERE: [&str; 14] = [

@@ -99,6 +99,8 @@ const LOCKS: [&str; 10] = [
 
 /// So near to the stack pointer something is on the stack, in bytes.
 const STACK_REACH: u32 = 0x1000;
+/// So many bytes of stack can be free again when the guard's interrupt comes.
+const RETURNED: u32 = 1024;
 /// So many frames of one function are a recursion that deserves a word.
 const RECURSION: usize = 6;
 
@@ -282,6 +284,17 @@ impl Shown<'_> {
             return;
         };
         let all = |value: u32| !words.is_empty() && words.iter().all(|word| *word == value);
+        if all(Pattern::CacheOff.value()) {
+            let value = Pattern::CacheOff.value();
+            list.add(
+                Evidence::CacheOff,
+                format!(
+                    "The words at 0x{at:08x} are 0x{value:08x}, which an ESP32 reads from flash while the cache \
+                     is off: the program there was called while flash could not be read."
+                ),
+            );
+            return;
+        }
         let what = match (all(0), all(u32::MAX)) {
             (true, _) => "zeros",
             (_, true) => "ones",
@@ -379,11 +392,17 @@ impl Shown<'_> {
                 return;
             }
             let left = sp - low;
-            if left < 64 || access == Access::Stack {
-                let text = format!(
-                    "Of the stack (0x{low:08x} to 0x{high:08x}, {size} bytes) {left} bytes were left."
-                );
+            let text = format!(
+                "Of the stack (0x{low:08x} to 0x{high:08x}, {size} bytes) {left} bytes were left."
+            );
+            // Functions may have returned before the guard's interrupt came.
+            if left < 64 || (access == Access::Stack && left < RETURNED) {
                 list.add(Evidence::StackOverflow, text);
+            } else if access == Access::Stack {
+                list.note(format!(
+                    "{text} So the stack pointer was outside only for a moment: it was loaded with a wrong value, or \
+                     the stack was changed by hand (setjmp and longjmp, coroutines)."
+                ));
             }
             return;
         }
@@ -665,6 +684,7 @@ fn pattern_evidence(pattern: Pattern) -> Option<Evidence> {
         Pattern::Freed => Some(Evidence::FreedMemory),
         Pattern::Fresh => Some(Evidence::FreshMemory),
         Pattern::HeapHead | Pattern::HeapTail => Some(Evidence::HeapCanary),
+        Pattern::CacheOff => Some(Evidence::CacheOff),
         Pattern::DeadBeef | Pattern::Ones => None,
     }
 }

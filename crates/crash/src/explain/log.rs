@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use guru_chip::{Chip, ResetCause};
 
-use crate::{Boot, Crash, Ending, Event, Message, RomBuild};
+use crate::{Boot, Crash, Event, Message, RomBuild, Torn};
 
 /// Most different crashes that are kept.
 const MAX_CRASHES: usize = 64;
@@ -237,8 +237,8 @@ fn key(crash: &Crash) -> u64 {
             }
         }
     }
-    // A report of which nothing came but its first line is another one than the whole.
-    (crash.end == Some(Ending::Reset)).hash(&mut hasher);
+    // A report that a reset cut off is another one than the whole.
+    crash.torn.contains(&Torn::Reset).hash(&mut hasher);
     hasher.finish()
 }
 

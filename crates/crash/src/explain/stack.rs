@@ -123,7 +123,7 @@ impl Frames<'_> {
             })
             .collect();
         let checked = self.checked(core, &pairs, family);
-        let (frames, mut end, possible) = match checked {
+        let (frames, mut end, mut possible) = match checked {
             Some(trace) => {
                 let end = (!trace.end.is_whole()).then(|| sentence(&trace.end));
                 (
@@ -134,6 +134,11 @@ impl Frames<'_> {
             }
             None => (self.unchecked(&pairs), None, Vec::new()),
         };
+        let printed = backtrace.possible.iter().take(MAX_POSSIBLE);
+        possible.extend(printed.map(|pc| {
+            let location = self.symbols.locate_return(*pc);
+            self.frame(*pc, location, "possible", None, false)
+        }));
         end = match backtrace.mark {
             Some(Mark::Corrupted) => Some(
                 "The chain breaks off here: the chip found the stack damaged. What called this is not known."

@@ -40,13 +40,14 @@ const FILES: &[File<'static>] = &files![
     "security.toml",
     "startup.toml",
     "tee.toml",
+    "esp8266.toml",
     "rom.toml",
     "resets.toml",
     "boot-modes.toml",
     "asserts.toml",
     "errors.toml",
-    "esp8266.toml",
     "rust.toml",
+    "esphome.toml",
 ];
 
 /// What is known about messages.

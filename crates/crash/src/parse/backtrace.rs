@@ -1,6 +1,6 @@
 //! `Backtrace:` lines of every age.
 
-use super::scan::address;
+use super::scan::{address, decimal};
 use crate::{Mark, PrintedFrame};
 
 /// What a line, or the rest of one, has of a backtrace.
@@ -12,16 +12,26 @@ pub(super) struct Read {
     pub cut: bool,
 }
 
-/// Pairs `0xPC:0xSP`, with or without separators, and the mark at the end.
+/// Pairs `0xPC:0xSP`, with or without separators, and the mark at the end. Other programs than ESP-IDF's
+/// print addresses alone.
 pub(super) fn pairs(text: &str) -> Read {
     let mut read = Read::default();
     let mut rest = text.trim_start_matches([' ', ':']);
+    let alone = alone_at_start(rest).is_some_and(|(_, behind)| {
+        // The first half of a pair is none: it takes two.
+        alone_at_start(behind).is_some()
+    });
     loop {
         rest = rest.trim_start_matches([' ', ',']);
         if rest.is_empty() {
             return read;
         }
-        if let Some((frame, behind)) = pair(rest) {
+        let next = if alone {
+            alone_at_start(rest)
+        } else {
+            pair(rest)
+        };
+        if let Some((frame, behind)) = next {
             read.frames.push(frame);
             rest = behind;
             continue;
@@ -34,6 +44,13 @@ pub(super) fn pairs(text: &str) -> Read {
         }
         return read;
     }
+}
+
+/// An address without a stack pointer at the start, with what follows.
+fn alone_at_start(text: &str) -> Option<(PrintedFrame, &str)> {
+    let (pc, rest) = address(text.trim_start_matches([' ', ',']))?;
+    let apart = rest.is_empty() || rest.starts_with([' ', ',']);
+    apart.then_some((PrintedFrame { pc, sp: None }, rest))
 }
 
 /// A pair at the start, with what follows.
@@ -58,13 +75,20 @@ pub(super) fn alone(text: &str) -> Option<PrintedFrame> {
     rest.is_empty().then_some(PrintedFrame { pc, sp: None })
 }
 
-/// A line of GDB's backtrace, which ESP-IDF's monitor puts in the place of stack memory.
-pub(super) fn of_gdb(text: &str) -> Option<PrintedFrame> {
-    let rest = text.strip_prefix('#')?;
-    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    let (pc, rest) = address(rest.trim_start())?;
-    rest.starts_with(" in ")
-        .then_some(PrintedFrame { pc, sp: None })
+/// A line of GDB's backtrace, which ESP-IDF's monitor puts in the place of stack memory: its number, and the
+/// frame, whose address GDB leaves out where a line of the source begins.
+pub(super) fn of_gdb(text: &str) -> Option<(u32, Option<PrintedFrame>)> {
+    let (number, rest) = decimal(text.strip_prefix('#')?)?;
+    let rest = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(' '))?;
+    // What PlatformIO says of a printed address has no arguments.
+    (rest.contains(" (") && rest.contains(')')).then_some(())?;
+    match address(rest) {
+        Some((pc, rest)) => {
+            let frame = PrintedFrame { pc, sp: None };
+            rest.starts_with(" in ").then_some((number, Some(frame)))
+        }
+        None => (!rest.starts_with("0x")).then_some((number, None)),
+    }
 }
 
 /// Index of the first frame on another stack: callers lie above on the same one, and nothing that a
@@ -117,6 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_alone_are_frames_when_there_are_two() {
+        let read = pairs(" 0x400934d7 0x40093659 0x40092c77");
+        let frames: Vec<_> = read.frames.iter().map(|frame| frame.pc).collect();
+        assert_eq!(frames, [0x4009_34d7, 0x4009_3659, 0x4009_2c77]);
+        assert!(!read.cut && read.frames.iter().all(|frame| frame.sp.is_none()));
+        for one in [
+            " 0x400934d7",
+            " 0x400934d7 0x4009365",
+            " 0x400934d7 |<-CORRUPTED",
+        ] {
+            assert_eq!(pairs(one).frames, [], "{one}");
+        }
+    }
+
+    #[test]
     fn a_cut_pair_is_left_out() {
         let line = " 0x400d1122:0x3ffb5570 0x400d3344:0x3ffb5590";
         for length in 24..line.len() {
@@ -151,13 +190,13 @@ mod tests {
             })
         );
         assert_eq!(alone("0x420019aa - main"), None);
+        let frame = PrintedFrame {
+            pc: 0x4200_8f10,
+            sp: None,
+        };
         let gdb = "#1  0x42008f10 in app_main () at main.c:3";
-        assert_eq!(
-            of_gdb(gdb),
-            Some(PrintedFrame {
-                pc: 0x4200_8f10,
-                sp: None
-            })
-        );
+        assert_eq!(of_gdb(gdb), Some((1, Some(frame))));
+        assert_eq!(of_gdb("#0  crash (p=0x0) at main.c:3"), Some((0, None)));
+        assert_eq!(of_gdb("#0  0x42008f10 in crash at main.c:3"), None);
     }
 }

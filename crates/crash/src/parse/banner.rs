@@ -11,7 +11,7 @@ pub(super) enum Line<'t> {
     /// Begins a banner: the chip, as far as the line tells it, and the build.
     Start(Option<&'static Chip>, RomBuild),
     /// `Build:`, the date.
-    Date(&'t str),
+    Date(String),
     /// `rst:0x1 (POWERON),boot:0xd (SPI_FAST_FLASH_BOOT)`.
     Reset(Cause<'t>, Option<Mode<'t>>),
     /// The ESP8266's single line.
@@ -30,20 +30,30 @@ pub(super) type Cause<'t> = (u8, &'t str);
 /// The straps and the name of a boot mode; the name may be empty.
 pub(super) type Mode<'t> = (u16, &'t str);
 
-/// Where a banner begins in a line that begins with something else, if it does.
-pub(super) fn start(text: &str) -> Option<usize> {
-    let esp_rom = text.find("ESP-ROM:");
-    let ets = || {
-        text.match_indices("ets ")
-            .map(|(at, _)| at)
-            .find(|&at| text.get(at + 4..).and_then(date).is_some())
-    };
-    esp_rom.or_else(ets)
+/// Where lines of a banner begin in a line.
+pub(super) fn starts(text: &str) -> impl Iterator<Item = usize> {
+    let all = move |mark: &'static str| text.match_indices(mark).map(|(at, _)| at);
+    let dated = move |at: &usize| text.get(at + 4..).and_then(date).is_some();
+    let apart = move |at: &usize| text.get(..*at).is_some_and(|before| before.ends_with(' '));
+    let saved = all("Saved PC:0x").map(move |at| {
+        // `Core0 Saved PC:`
+        let core = text.get(..at).and_then(|before| {
+            let core = before.strip_suffix(' ')?.rfind("Core")?;
+            (at - core < 9).then_some(core)
+        });
+        core.unwrap_or(at)
+    });
+    all("ESP-ROM:")
+        .chain(all("ets ").filter(dated))
+        .chain(all("rst:0x").filter(apart))
+        .chain(saved.filter(apart))
 }
 
 pub(super) fn line(text: &str) -> Option<Line<'_>> {
     let text = text.trim();
-    if let Some(name) = text.strip_prefix("ESP-ROM:") {
+    // The first letters are lost where the baud rate was set, or the port opened, in the middle of them.
+    let rom = text.split_once("-ROM:");
+    if let Some((_, name)) = rom.filter(|(before, _)| "ESP".ends_with(before)) {
         let name = name.split([' ', ',']).next()?;
         let build = RomBuild {
             name: Some(name.to_owned()),
@@ -52,10 +62,10 @@ pub(super) fn line(text: &str) -> Option<Line<'_>> {
         return Some(Line::Start(of_rom(name), build));
     }
     if let Some(rest) = text.strip_prefix("ets ") {
-        return ets(text, rest);
+        return ets(rest);
     }
     if let Some(date) = text.strip_prefix("Build:") {
-        return Some(Line::Date(self::date(date)?));
+        return Some(Line::Date(self::date(date)?.0));
     }
     if let Some(rest) = text.strip_prefix("rst:") {
         let (code, rest) = small(rest)?;
@@ -91,17 +101,15 @@ pub(super) fn line(text: &str) -> Option<Line<'_>> {
 }
 
 /// The ESP32's first line, and the ESP8266's only one.
-fn ets<'t>(text: &'t str, rest: &'t str) -> Option<Line<'t>> {
-    let date = date(rest)?;
-    let build = RomBuild {
-        name: None,
-        date: date.to_owned(),
-    };
+fn ets<'t>(rest: &'t str) -> Option<Line<'t>> {
+    let (date, rest) = date(rest)?;
+    let first = format!("ets {date}");
+    let build = RomBuild { name: None, date };
     let Some(cause) = behind(rest, "rst cause:") else {
-        let chip = CHIPS
-            .iter()
-            .copied()
-            .find(|chip| chip.rom.banners.iter().any(|banner| banner.build == text));
+        let chip = CHIPS.iter().copied().find(|chip| {
+            let mut builds = chip.rom.banners.iter().map(|banner| banner.build.trim());
+            builds.any(|build| build.starts_with(&first))
+        });
         return Some(Line::Start(chip, build));
     };
     let chip = CHIPS.iter().copied().find(|chip| {
@@ -135,18 +143,28 @@ fn of_rom(name: &str) -> Option<&'static Chip> {
     })
 }
 
-/// A date as compilers print it, at the start: `Feb  7 2021`, possibly with a time behind.
-fn date(text: &str) -> Option<&str> {
+/// A date as compilers print it, at the start, and what follows: `Feb  7 2021`, possibly with a time behind.
+/// Web pages make one space of two.
+fn date(text: &str) -> Option<(String, &str)> {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let date = text.get(..11)?;
-    let digits = |range| {
-        let part: Option<&str> = date.get(range);
-        part.is_some_and(|part| part.trim_start().bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let fits = MONTHS.contains(&date.get(..3)?) && digits(4..6) && digits(7..11);
-    fits.then_some(date)
+    let (month, rest) = text.split_once(' ')?;
+    let (day, rest) = decimal(rest.trim_start_matches(' '))?;
+    let year = rest.strip_prefix(' ')?;
+    let (number, rest) = decimal(year)?;
+    let fits = MONTHS.contains(&month) && (1..=31).contains(&day) && (2000..2100).contains(&number);
+    fits.then(|| (format!("{month} {day:>2} {number}"), rest))
+}
+
+/// The chip whose ROM alone gives this number this name.
+pub(super) fn by_reset(code: u8, name: &str) -> Option<&'static Chip> {
+    let mut chips = CHIPS.iter().copied().filter(|chip| {
+        let reason = chip.rom.reset_reason(code);
+        reason.is_some_and(|reason| reason.name == name)
+    });
+    let chip = chips.next()?;
+    chips.next().is_none().then_some(chip)
 }
 
 /// A hexadecimal number of up to four digits behind `0x`, with what follows.
@@ -157,10 +175,19 @@ fn small(text: &str) -> Option<(u16, &str)> {
     Some((value, rest.get(digits..)?))
 }
 
-/// What stands in the outer brackets; names have brackets themselves.
+/// What stands in the first brackets; names have brackets themselves.
 fn bracketed(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('(')?;
-    rest.rsplit_once(')').map(|(inside, _)| inside)
+    let mut depth = 1_u32;
+    for (at, letter) in rest.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth == 1 => return rest.get(..at),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -179,7 +206,7 @@ mod tests {
                         "{build}: {read:?}"
                     );
                     assert!(super::super::marks::any(build));
-                    assert_eq!(start(&format!("PC : 0x4{build}")), Some(8));
+                    assert_eq!(starts(&format!("PC : 0x4{build}")).min(), Some(8));
                 }
                 for text in banner
                     .lines
@@ -222,6 +249,39 @@ mod tests {
     }
 
     #[test]
+    fn a_banner_is_read_from_a_single_line_and_without_its_first_letters() {
+        let text = "It says: ets Jun 8 2016 00:22:57 rst:0x10 (RTCWDT_RTC_RESET),boot:0x13 \
+                    (SPI_FAST_FLASH_BOOT) configsip: 0, SPIWP:0x00 (x) Core1 Saved PC:0x40048b82";
+        let parts: Vec<_> = starts(text).filter_map(|at| text.get(at..)).collect();
+        assert_eq!(parts.len(), 3);
+        let Some(Line::Start(Some(chip), build)) = line(parts[0]) else {
+            panic!("{}", parts[0])
+        };
+        assert_eq!((chip.id, build.date.as_str()), ("esp32", "Jun  8 2016"));
+        let reset = Line::Reset(
+            (16, "RTCWDT_RTC_RESET"),
+            Some((0x13, "SPI_FAST_FLASH_BOOT")),
+        );
+        assert_eq!(line(parts[1]), Some(reset));
+        assert_eq!(
+            line(parts[2]),
+            Some(Line::SavedPc(Some(1), Some(0x4004_8b82)))
+        );
+        for cut in ["SP-ROM:esp32c3-api1-20210207", "-ROM:esp32c3-api1-20210207"] {
+            assert!(matches!(line(cut), Some(Line::Start(Some(chip), _)) if chip.id == "esp32c3"));
+        }
+        assert_eq!(line("CD-ROM: none"), None);
+    }
+
+    #[test]
+    fn a_name_that_only_one_chip_has_tells_the_chip() {
+        let id = |code, name| by_reset(code, name).map(|chip| chip.id);
+        assert_eq!(id(0x10, "RTCWDT_RTC_RESET"), Some("esp32"));
+        assert_eq!(id(0x0c, "SW_CPU_RESET"), None);
+        assert_eq!(id(0x0c, ""), None);
+    }
+
+    #[test]
     fn a_saved_program_counter_is_read_whole_or_not() {
         assert_eq!(
             line("Saved PC:0x40048b82"),
@@ -231,7 +291,9 @@ mod tests {
             line("Core1 Saved PC:0x4ff0"),
             Some(Line::SavedPc(Some(1), None))
         );
-        assert_eq!(line("Build:Feb  7 2021"), Some(Line::Date("Feb  7 2021")));
+        for text in ["Build:Feb  7 2021", "Build:Feb 7 2021"] {
+            assert_eq!(line(text), Some(Line::Date("Feb  7 2021".to_owned())));
+        }
         assert_eq!(line("Build: ok"), None);
         assert_eq!(line("rst:0x"), None);
     }

@@ -7,9 +7,10 @@ use guru_chip::Chip;
 use super::banner;
 use super::marks;
 use super::opening::{self, Opening};
+use super::registers;
 use super::report::{Joined, Report, Took};
 use super::starting::{self, Starting};
-use crate::line::{Lines, behind_log_tag, text, without_prefix};
+use crate::line::{Lines, Prefix, behind_log_tag, text, without_prefix};
 use crate::*;
 
 /// Lines after the last one of a report until it counts as ended.
@@ -40,6 +41,7 @@ impl<'k> Parser<'k> {
                 chip: None,
                 rom: None,
                 app_sha256: None,
+                prefix: Prefix::default(),
                 boot: None,
                 report: None,
                 idle: 0,
@@ -77,6 +79,8 @@ struct Log<'k> {
     rom: Option<RomBuild>,
     /// The ELF's digest that the running program logged when it started.
     app_sha256: Option<String>,
+    /// What stands before each line.
+    prefix: Prefix,
     boot: Option<Starting>,
     report: Option<Report>,
     /// Lines since the last one of the open report.
@@ -89,7 +93,7 @@ struct Log<'k> {
 impl Log<'_> {
     fn bytes(&mut self, number: u64, bytes: &[u8]) {
         let text = text(bytes);
-        let text = without_prefix(&text).trim_end();
+        let text = self.prefix.strip(without_prefix(&text)).trim_end();
         // What ESP-IDF's monitor says in between.
         if text.is_empty() || text == "---" || text.starts_with("--- ") {
             return;
@@ -100,15 +104,16 @@ impl Log<'_> {
             self.text(number, text, Took::Nothing);
             return;
         }
-        let glued = opening::GLUED.iter().filter_map(|start| text.find(start));
-        match glued.chain(banner::start(text)).min() {
-            Some(at) if at > 0 && behind_log_tag(text) != text.get(at..) => {
-                let (head, tail) = text.split_at(at);
-                self.line(number, head.trim_end());
-                self.line(number, tail);
+        let mut rest = text;
+        while let Some(at) = glued(rest) {
+            let (head, tail) = rest.split_at(at);
+            if rest.len() == text.len() {
+                self.prefix.learn(text, at);
             }
-            _ => self.line(number, text),
+            self.line(number, head.trim_end());
+            rest = tail;
         }
+        self.line(number, rest);
     }
 
     fn line(&mut self, number: u64, text: &str) {
@@ -154,14 +159,16 @@ impl Log<'_> {
                     .is_none_or(|boot| boot.boot.reset.is_some())
                 {
                     // Its first lines are lost; the same chip prints on.
-                    self.start(number, self.chip.or(self.given), self.rom.clone());
+                    let told = self.chip.or(self.given);
+                    let chip = told.or_else(|| banner::by_reset(cause.0, cause.1));
+                    self.start(number, chip, self.rom.clone());
                 }
                 if let Some(boot) = &mut self.boot {
                     boot.reset(self.knowledge, cause, mode);
                 }
             }
             banner::Line::Date(date) => match &mut self.boot {
-                Some(boot) => boot.date(date),
+                Some(boot) => boot.date(&date),
                 None => return false,
             },
             banner::Line::SavedPc(core, pc) => {
@@ -275,6 +282,7 @@ impl Log<'_> {
         if let Some(report) = &mut self.report {
             match report.open(number, opening.clone()) {
                 Joined::Yes => {
+                    report.values(text);
                     // What came first says what was wrong.
                     if let Some(known) = known {
                         let index = report.message(message(number, text, known));
@@ -291,6 +299,7 @@ impl Log<'_> {
         report.crash.in_report = nested;
         self.claim(&mut report);
         report.open(number, opening.clone());
+        report.values(text);
         report.crash.headline =
             known.and_then(|known| report.message(message(number, text, known)));
         self.report = Some(report);
@@ -386,6 +395,16 @@ impl Log<'_> {
             }
         }
     }
+}
+
+/// Where the next thing begins in a line: ends of lines get lost, and what was copied from a web page may be
+/// a single line.
+fn glued(text: &str) -> Option<usize> {
+    let starts = opening::starts(text)
+        .chain(registers::starts(text))
+        .chain(banner::starts(text));
+    let at = starts.filter(|at| *at > 0).min()?;
+    (behind_log_tag(text) != text.get(at..)).then_some(at)
 }
 
 fn message(line: u64, text: &str, known: Known) -> Message {

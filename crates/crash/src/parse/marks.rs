@@ -6,7 +6,8 @@ use aho_corasick::AhoCorasick;
 
 /// What lines have that begin a report or a banner: at least one of these. The other files of this folder
 /// say what each line has; the tests there go through [`any`].
-const MARKS: [&str; 33] = [
+const MARKS: [&str; 34] = [
+    "CRASH DETECTED",
     "Guru Meditation Error",
     "abort() was called",
     "assert",
@@ -25,7 +26,7 @@ const MARKS: [&str; 33] = [
     "Stack smashing detected",
     "PANIC:",
     "Panic ",
-    "ESP-ROM:",
+    "-ROM:",
     "ets ",
     "rst:",
     "Saved PC:",

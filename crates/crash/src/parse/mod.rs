@@ -2,6 +2,7 @@
 
 mod backtrace;
 mod banner;
+mod esphome;
 mod log;
 mod marks;
 mod opening;

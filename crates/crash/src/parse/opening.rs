@@ -1,5 +1,6 @@
 //! Lines that say what happened, with which a report begins.
 
+use super::esphome;
 use super::scan::{address, behind, between, decimal, number};
 use crate::Cause;
 
@@ -10,19 +11,47 @@ pub(super) struct Opening {
     pub whole: bool,
 }
 
-/// Texts with which a report can begin behind something else on the same line.
-pub(super) const GLUED: [&str; 4] = [
+/// Texts with which something begins, also behind something else on the same line.
+const GLUED: [&str; 10] = [
     "Guru Meditation Error",
     "abort() was called at PC",
     "assert failed: ",
     "ESP_ERROR_CHECK failed: ",
+    "Soft WDT reset",
+    "--------------- CUT HERE FOR EXCEPTION DECODER",
+    // What follows in a report.
+    "Backtrace:",
+    "ELF file SHA256:",
+    "Rebooting...",
+    ">>>stack>>>",
 ];
+
+/// Where something of a report begins in a line.
+pub(super) fn starts(text: &str) -> impl Iterator<Item = usize> {
+    let all = move |mark: &'static str| text.match_indices(mark).map(|(at, _)| at);
+    let exception = all("Exception (").filter(move |at| {
+        let number = text.get(at + 11..).and_then(decimal);
+        number.is_some_and(|(_, rest)| rest == "):")
+    });
+    // With its log's tag, where there is one: `E (1234) task_wdt: `.
+    let watchdog = all("Task watchdog got triggered").map(move |at| {
+        let before = text.get(..at).unwrap_or_default();
+        let tag = before.ends_with(" task_wdt: ").then(|| before.rfind("E ("));
+        tag.flatten().unwrap_or(at)
+    });
+    GLUED
+        .iter()
+        .flat_map(move |mark| all(mark))
+        .chain(exception)
+        .chain(watchdog)
+}
 
 const BROWNOUT: &str = "Brownout detector was triggered";
 
 /// What a line says of why the program ends.
 pub(super) fn read(text: &str) -> Option<Opening> {
     guru(text)
+        .or_else(|| kept(text))
         .or_else(|| abort(text))
         .or_else(|| assert(text))
         .or_else(|| esp_error(text))
@@ -60,6 +89,17 @@ fn guru(text: &str) -> Option<Opening> {
             core,
             reason: reason.map(str::to_owned),
         },
+    })
+}
+
+/// What ESPHome kept; its next line says what happened.
+fn kept(text: &str) -> Option<Opening> {
+    text.contains(esphome::OPENING).then_some(Opening {
+        cause: Cause::Guru {
+            core: None,
+            reason: None,
+        },
+        whole: true,
     })
 }
 
@@ -243,9 +283,10 @@ fn rust(text: &str) -> Option<Opening> {
             core: core.trim().strip_prefix("on ").map(str::to_owned),
         }));
     }
-    if let Some(rest) = text.strip_prefix("Exception '") {
+    let exception = text.strip_prefix("panicked at '").unwrap_or(text);
+    if let Some(rest) = exception.strip_prefix("Exception '") {
         let (name, rest) = rest.split_once('\'')?;
-        rest.contains("mepc=0x").then_some(())?;
+        rest.starts_with(" mepc=").then_some(())?;
         return Some(opening(Cause::RustException {
             name: name.to_owned(),
             core: None,
@@ -300,6 +341,16 @@ fn esp8266(text: &str) -> Option<Opening> {
         let closed = rest.starts_with([')', '(', ':']);
         let exception = Some(exception).filter(|_| closed);
         return opening(Cause::Esp8266 { exception }, closed);
+    }
+    // What decoders make of it, and what keeps it for later.
+    let told = text
+        .strip_prefix("Exception ")
+        .and_then(decimal)
+        .filter(|(_, rest)| rest.starts_with(": "))
+        .or_else(|| decimal(text.strip_prefix("Exception cause: ")?));
+    if let Some((exception, _)) = told.filter(|(exception, _)| *exception < 64) {
+        let exception = Some(exception);
+        return opening(Cause::Esp8266 { exception }, true);
     }
     let software = [
         "Soft WDT reset",
@@ -446,7 +497,13 @@ mod tests {
             whole("Exception occurred on ProCpu 'LoadProhibited'"),
             exception
         );
-        assert!(read("Exception 'Load access fault' mepc=0x42000000, mtval=0x00000000").is_some());
+        for line in [
+            "Exception 'Load access fault' mepc=0x42000000, mtval=0x00000000",
+            "panicked at 'Exception 'Load access fault' mepc=420ef8f0, mtval=ffd0000f",
+        ] {
+            let name = "Load access fault".to_owned();
+            assert_eq!(whole(line), Cause::RustException { name, core: None });
+        }
     }
 
     #[test]
@@ -455,6 +512,8 @@ mod tests {
             "Exception (28):",
             "Fatal exception 28(LoadProhibitedCause):",
             "Fatal exception (28):",
+            "Exception 28: LoadProhibited: A load referenced a page",
+            "Exception cause: 28",
         ] {
             assert_eq!(
                 whole(line),

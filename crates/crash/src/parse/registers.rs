@@ -36,6 +36,12 @@ pub(super) fn header(text: &str) -> Option<Option<u8>> {
     core(before.trim_end())
 }
 
+/// Where headers begin in a line.
+pub(super) fn starts(text: &str) -> impl Iterator<Item = usize> {
+    text.match_indices("register dump:")
+        .filter_map(|(at, _)| text.get(..at)?.rfind("Core"))
+}
+
 /// The CPU of a line `Core  N was running in ISR context:`.
 pub(super) fn in_isr(text: &str) -> Option<Option<u8>> {
     let (before, _) = text.split_once(" was running in ISR context")?;

@@ -7,7 +7,7 @@ use guru_chip::Chip;
 use super::opening::{self, Opening};
 use super::registers::{self, Dump};
 use super::scan::{address, behind, between, decimal, fields, word};
-use super::{backtrace, stack, tasks};
+use super::{backtrace, esphome, stack, tasks};
 use crate::*;
 
 /// Registers of CPUs that a report can have: those of both, twice.
@@ -39,6 +39,8 @@ pub(super) struct Report {
     pub reason: Option<(u64, String)>,
     /// The family was not known when lines were looked up.
     pub unsure: bool,
+    /// ESPHome prints it, of a crash before the last start.
+    kept: bool,
 }
 
 /// The block that lines continue.
@@ -103,6 +105,7 @@ impl Report {
             words: 0,
             reason: None,
             unsure: chip.is_none(),
+            kept: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl Report {
                 > 1
             || registers::line(text, false).len() > 1
             || text.starts_with(">>>stack>>>")
+            || (text.starts_with("epc1=0x") && fields(text).count() > 1)
     }
 
     /// There is more than what happened: registers, stack, a backtrace, or the end.
@@ -132,6 +136,7 @@ impl Report {
         let crash = &self.crash;
         crash.end.is_some()
             || crash.elf_sha256.is_some()
+            || self.kept
             || match &crash.cause {
                 Cause::TaskWatchdog { aborted, .. } => !aborted,
                 Cause::Guru { .. } | Cause::Abort { .. } | Cause::Unknown => false,
@@ -187,7 +192,16 @@ impl Report {
             self.extend(line);
             return Joined::Yes;
         }
-        if self.has_state() && !(self.crash.cause == Cause::Unknown && self.dumps.is_empty()) {
+        // A Rust program prints its registers first, then that it panics because of it.
+        let rust = matches!(self.crash.cause, Cause::RustException { .. })
+            && matches!(opening.cause, Cause::RustPanic { .. })
+            && self
+                .crash
+                .cores
+                .iter()
+                .all(|core| core.backtraces.is_empty());
+        let bare = self.crash.cause == Cause::Unknown && self.dumps.is_empty();
+        if self.has_state() && !bare && !rust {
             return Joined::No;
         }
         let Some(leads) = join(&self.crash.cause, &opening.cause) else {
@@ -201,7 +215,8 @@ impl Report {
             opening.cause,
             Cause::Esp8266 { .. } | Cause::Esp8266Software { .. }
         ) {
-            self.crash.family = Some(Family::Esp8266);
+            // ROMs of other chips print it too.
+            self.crash.family.get_or_insert(Family::Esp8266);
         }
         self.block = match opening.cause {
             Cause::TaskWatchdog { .. } => Block::LateTasks,
@@ -243,8 +258,9 @@ impl Report {
             Took::Block
         } else if block
             || self.esp8266(line, text)
+            || self.kept(line, text)
             || self.detail(line, text, body)
-            || self.rust(text)
+            || self.rust(line, text)
             || self.ending(text)
         {
             Took::Text
@@ -480,10 +496,14 @@ impl Report {
             self.crash.cause,
             Cause::RustPanic { .. } | Cause::RustException { .. }
         );
-        let single = backtrace::alone(trimmed)
-            .filter(|_| rust || self.block == Block::Backtrace)
-            .or_else(|| backtrace::of_gdb(trimmed));
-        if let Some(frame) = single {
+        if let Some((number, frame)) = backtrace::of_gdb(trimmed)
+            && self.of_gdb(line, number, frame)
+        {
+            return true;
+        }
+        if let Some(frame) =
+            backtrace::alone(trimmed).filter(|_| rust || self.block == Block::Backtrace)
+        {
             if self.block != Block::Backtrace {
                 self.chain(line, backtrace::Read::default());
                 self.block = Block::Backtrace;
@@ -507,6 +527,36 @@ impl Report {
             }
         }
         false
+    }
+
+    /// Takes a frame of GDB's, numbered; whether it is one of the stack that the registers are of.
+    fn of_gdb(&mut self, line: u64, number: u32, frame: Option<PrintedFrame>) -> bool {
+        let registers = self
+            .dumps
+            .get(self.current)
+            .is_some_and(|dump| !dump.open());
+        let Some(core) = self.crash.cores.get(self.current) else {
+            return false;
+        };
+        let printed = core.backtraces.last();
+        let told = printed.map_or(0, |last| last.frames.len());
+        // GDB shows no stack pointers: a chain that has them is the program's own.
+        let own = printed.is_some_and(|last| last.frames.iter().any(|frame| frame.sp.is_some()));
+        if own || !registers || usize::try_from(number) != Ok(told) {
+            return false;
+        }
+        // The first one's address is in the registers.
+        let pc = core.pc().filter(|_| number == 0);
+        let first = pc.map(|pc| PrintedFrame { pc, sp: None });
+        let Some(frame) = frame.or(first) else {
+            return false;
+        };
+        if number == 0 {
+            self.chain(line, backtrace::Read::default());
+            self.block = Block::Backtrace;
+        }
+        self.more(line, &[frame]);
+        true
     }
 
     /// Adds a backtrace to the CPU whose frame it begins with.
@@ -561,6 +611,7 @@ impl Report {
             frames,
             mark,
             of,
+            possible: Vec::new(),
         };
         core.backtraces.push(backtrace(frames, inner, of));
         if let Some(frames) = task {
@@ -607,7 +658,12 @@ impl Report {
         if text.contains("CUT HERE FOR EXCEPTION DECODER") {
             return true;
         }
-        if self.block == Block::Esp8266Stack {
+        // Before release 2.5 of the core these lines came before the stack's first.
+        let esp8266 = matches!(
+            self.crash.cause,
+            Cause::Esp8266 { .. } | Cause::Esp8266Software { .. }
+        );
+        if self.block == Block::Esp8266Stack || esp8266 {
             if let Some(context) = text.strip_prefix("ctx: ") {
                 self.core().task = Some(context.trim().to_owned());
                 return true;
@@ -624,19 +680,28 @@ impl Report {
                 }
                 return true;
             }
-            if let Some(row) = stack::esp8266(text) {
+            if self.block == Block::Esp8266Stack
+                && let Some(row) = stack::esp8266(text)
+            {
                 self.row(line, row);
                 return true;
             }
         }
-        if text.starts_with("epc1=") {
-            let mut cut = true;
+        if ["epc1=", "epc2=", "epc3=", "excvaddr=", "depc="]
+            .iter()
+            .any(|name| text.starts_with(name))
+        {
             let found: Vec<_> = fields(text)
                 .map(|field| (field.name.to_ascii_uppercase(), field.value))
                 .collect();
+            // esp-open-rtos has one a line, and what keeps crashes for later has two lines.
+            let last = found.last().map(|(name, _)| name.as_str());
+            let whole =
+                matches!(last, Some("EPC3" | "DEPC")) || (found.len() == 1 && last != Some("EPC1"));
+            let cut = !whole || found.iter().any(|(_, value)| value.is_none());
+            self.crash.family.get_or_insert(Family::Esp8266);
             let core = self.core();
             for (name, value) in found {
-                cut = value.is_none() || name != "DEPC";
                 if let Some(value) = value {
                     core.registers.insert(RegisterName(name.into()), value);
                 }
@@ -647,6 +712,64 @@ impl Report {
             return true;
         }
         text.starts_with("last failed alloc")
+    }
+
+    /// What ESPHome kept.
+    fn kept(&mut self, line: u64, text: &str) -> bool {
+        if !self.kept {
+            return false;
+        }
+        match esphome::line(text) {
+            Some(esphome::Line::Reason(cause, reason)) => {
+                if matches!(cause, Cause::Esp8266 { .. } | Cause::Esp8266Software { .. }) {
+                    self.crash.family = Some(Family::Esp8266);
+                }
+                self.reason = reason.map(|reason| (line, reason.to_owned()));
+                self.crash.cause = cause;
+            }
+            Some(esphome::Line::Core(number)) => self.core().number = Some(number),
+            Some(esphome::Line::Pc(pc)) => {
+                let name = match self.crash.family {
+                    Some(Family::RiscV) => "MEPC",
+                    Some(Family::Esp8266) => "EPC1",
+                    _ => "PC",
+                };
+                let name = RegisterName(name.into());
+                self.core().registers.insert(name, pc);
+            }
+            Some(esphome::Line::Caller(pc, proven)) => {
+                if self.block != Block::Backtrace {
+                    self.chain(line, backtrace::Read::default());
+                    self.block = Block::Backtrace;
+                }
+                if proven {
+                    self.more(line, &[PrintedFrame { pc, sp: None }]);
+                } else if let Some(last) = self.core().backtraces.last_mut()
+                    && last.possible.len() < MOST_FRAMES
+                {
+                    last.possible.push(pc);
+                }
+            }
+            Some(esphome::Line::Advice) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// Takes the numbers of a line that says what happened.
+    pub(super) fn values(&mut self, text: &str) {
+        self.kept |= text.contains(esphome::OPENING);
+        if matches!(self.crash.cause, Cause::RustException { .. }) {
+            for name in ["mepc", "mtval"] {
+                let value = behind(text, name).and_then(|rest| rest.strip_prefix('='));
+                let value = value.and_then(|rest| word(rest.strip_prefix("0x").unwrap_or(rest)));
+                if let Some((value, _)) = value {
+                    self.crash.family = Some(Family::RiscV);
+                    let name = RegisterName(name.to_ascii_uppercase().into());
+                    self.core().registers.insert(name, value);
+                }
+            }
+        }
     }
 
     /// Lines between the opening and the registers.
@@ -739,7 +862,7 @@ impl Report {
         true
     }
 
-    fn rust(&mut self, text: &str) -> bool {
+    fn rust(&mut self, line: u64, text: &str) -> bool {
         let rust = matches!(
             self.crash.cause,
             Cause::RustPanic { .. } | Cause::RustException { .. }
@@ -762,6 +885,10 @@ impl Report {
         if text.trim() == "Context" {
             self.block = Block::Registers;
             return true;
+        }
+        // The only one without `0x`.
+        if let Some((sar, "")) = text.strip_prefix("SAR=").and_then(word) {
+            return self.registers(line, &format!("SAR=0x{sar:08x}"));
         }
         if self.block != Block::RustMessage {
             return text.starts_with("TrapFrame {") || text.starts_with("Context {");
