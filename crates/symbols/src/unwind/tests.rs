@@ -15,6 +15,8 @@ const STACK: u32 = 0x3FC9_0000;
 struct Fake {
     code: Vec<u8>,
     functions: Vec<Range<u32>>,
+    /// Of all functions, where that matters.
+    name: Option<&'static str>,
 }
 
 impl Fake {
@@ -55,7 +57,7 @@ impl Code for Fake {
     }
 
     fn name(&self, _address: u32) -> Option<String> {
-        None
+        self.name.map(str::to_owned)
     }
 
     fn row(&self, _address: u32) -> Option<Row> {
@@ -208,6 +210,82 @@ fn a_function_that_did_not_keep_its_return_address_has_no_caller() {
     );
 }
 
+/// `beqz a0, 8`: past the next instruction.
+const SKIP: u32 = 0x0005_0463;
+
+/// On one of the two ways to an instruction another function was called.
+#[test]
+fn a_call_on_one_way_has_overwritten_the_return_address() {
+    let mut code = Fake::default();
+    let outer = code.riscv(&ordinary());
+    let inner = code.riscv(&[
+        addi(2, 2, -16),
+        sw(1, 2, 12),
+        SKIP,
+        CALL,
+        addi(10, 10, 1),
+        lw(1, 2, 12),
+        addi(2, 2, 16),
+        RET,
+    ]);
+    let (back, old) = (outer + 12, inner + 16);
+    let memory = stack(&[0, 0, 0, back, 0, 0, 0, 0]);
+    let trace = riscv::unwind_in(&code, &registers(inner + 16, STACK, old), &memory);
+    assert_eq!(pcs(&trace), [inner + 16, back]);
+    // One that never returns keeps nothing: then nothing is known behind the call.
+    let never = code.riscv(&[CALL, addi(10, 10, 1), 0xFF9F_F06F]);
+    let trace = riscv::unwind_in(&code, &registers(never, STACK, never + 4), &memory);
+    assert_eq!(pcs(&trace), [never]);
+    assert_eq!(trace.end, End::NoFrameInformation { pc: never });
+}
+
+/// `lui a5, table`, `add a5, a5, a0`, `lw a5, table(a5)`, `jr a5`.
+#[test]
+fn what_is_reached_by_a_table_has_a_frame() {
+    let mut code = Fake::default();
+    let outer = code.riscv(&ordinary());
+    let at = |number: u32| outer + 24 + 4 * number;
+    // The table is behind the code.
+    let table = at(11);
+    let inner = code.riscv(&[
+        addi(2, 2, -16),
+        sw(1, 2, 12),
+        table & 0xFFFF_F000 | 15 << 7 | 0x37,
+        10 << 20 | 15 << 15 | 15 << 7 | 0x33,
+        lw(15, 15, table & 0xFFF),
+        15 << 15 | 0x67,
+        CALL,
+        addi(10, 10, 1),
+        lw(1, 2, 12),
+        addi(2, 2, 16),
+        RET,
+    ]);
+    code.riscv(&[at(6), at(8), 0]);
+    let (back, old) = (outer + 12, inner + 28);
+    let memory = stack(&[0, 0, 0, back, 0, 0, 0, 0]);
+    for (place, ra) in [(6, back), (7, old), (8, old)] {
+        let trace = riscv::unwind_in(&code, &registers(at(place), STACK, ra), &memory);
+        assert_eq!(pcs(&trace), [at(place), back], "at {place}");
+    }
+}
+
+/// What stands there is left over from a call of another function.
+#[test]
+fn a_return_address_behind_a_call_of_another_function_ends_the_chain() {
+    let mut code = Fake::default();
+    let mut words = ordinary();
+    words[2] = jal_to(1, 16);
+    let outer = code.riscv(&words);
+    let middle = code.riscv(&ordinary());
+    let inner = code.riscv(&ordinary());
+    let memory = stack(&[0, 0, 0, outer + 12, 0, 0, 0, 0]);
+    let trace = riscv::unwind_in(&code, &registers(middle + 12, STACK, 0), &memory);
+    assert_eq!(pcs(&trace), [middle + 12, outer + 12]);
+    let trace = riscv::unwind_in(&code, &registers(inner + 12, STACK, 0), &memory);
+    assert_eq!(pcs(&trace), [inner + 12]);
+    assert_eq!(trace.end, End::OtherCallee { pc: outer + 12 });
+}
+
 /// `cm.push {ra, s0-s1}, -32`: `ra` is the lowest of them.
 #[test]
 fn zcmp_pushes_are_understood() {
@@ -231,10 +309,9 @@ fn jal_to(rd: u32, offset: u32) -> u32 {
 /// `outer` calls `middle`, which ends with a jump to `inner`.
 #[test]
 fn a_function_that_left_by_a_jump_is_shown_if_there_is_one_way() {
-    let branch = 0x0005_0463; // beqz a0, 8
     for (middle, shown) in [
         (vec![addi(10, 10, 1), jal_to(0, 12), RET, RET], true),
-        (vec![branch, jal_to(0, 12), jal_to(0, 8), RET], false),
+        (vec![SKIP, jal_to(0, 12), jal_to(0, 8), RET], false),
     ] {
         let mut code = Fake::default();
         let mut words = ordinary();
@@ -345,6 +422,50 @@ fn a_printed_chain_is_checked() {
     );
 }
 
+/// ESP-IDF's handlers of interrupts leave the place and the stack of the task as if that had called
+/// them. The interrupts' stack may lie above.
+#[test]
+fn what_a_handler_of_windowed_xtensa_interrupted_comes_next() {
+    let mut code = Fake {
+        name: Some("_xt_lowint1"),
+        ..Fake::default()
+    };
+    let call = code.bytes(&WINDOWED) + 3;
+    let function = code.bytes(&WINDOWED);
+    // It calls itself.
+    let interrupted = call + 5;
+    let link = |pc: u32, windows: u32| pc & 0x3FFF_FFFF | windows << 30;
+    // In front of each stack pointer what the caller had: before the handler's, before the task's.
+    let mut words = [0; 32];
+    words[16..18].copy_from_slice(&[link(call + 3, 2), STACK + 32]);
+    words[4..6].copy_from_slice(&[0, STACK + 48]);
+    let mut registers = Registers {
+        pc: Some(function + 6),
+        ..Registers::default()
+    };
+    registers.x[0] = Some(link(interrupted, 1));
+    registers.x[1] = Some(STACK + 80);
+    let trace = xtensa::unwind_in(&code, &registers, &stack(&words));
+    assert_eq!(pcs(&trace), [function + 6, interrupted, call + 3]);
+    assert_eq!(trace.frames[1].how, How::Trap);
+    assert_eq!(trace.frames[1].registers.x[1], Some(STACK + 32));
+    assert_eq!(trace.end, End::ReturnAddressZero);
+    let printed = xtensa::printed_in(
+        &code,
+        &[
+            (function + 6, STACK + 80),
+            (interrupted - 3, STACK + 32),
+            (call, STACK + 48),
+        ],
+        &Registers::default(),
+    );
+    assert_eq!(pcs(&printed), [function + 6, interrupted, call]);
+    assert_eq!(printed.frames[1].how, How::Trap);
+    code.name = Some("task");
+    let trace = xtensa::unwind_in(&code, &registers, &stack(&words));
+    assert_eq!(trace.end, End::NotAfterCall { pc: interrupted });
+}
+
 #[test]
 fn window_bits_come_off() {
     assert_eq!(xtensa::clean(0x800D_1234, 0x4008_0000), 0x400D_1234);
@@ -381,11 +502,12 @@ proptest! {
         values in proptest::collection::vec(proptest::option::of(word()), 32),
         pc in word(),
         ps in proptest::option::of(any::<u32>()),
+        handlers: bool,
     ) {
         let mut cuts: Vec<u32> = cuts.iter().map(|cut| CODE + cut).chain([CODE, CODE + 256]).collect();
         cuts.sort_unstable();
         let functions = cuts.windows(2).map(|pair| pair[0]..pair[1]).collect();
-        let code = Fake { code, functions };
+        let code = Fake { code, functions, name: handlers.then_some("_xt_lowint1") };
         let mut registers = Registers { pc: Some(pc), ps, ..Registers::default() };
         for (register, value) in registers.x.iter_mut().zip(values) {
             *register = value;

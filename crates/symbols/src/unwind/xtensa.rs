@@ -363,23 +363,24 @@ fn link(code: &dyn Code, last: Option<&mut Frame>, pc: u32, sp: u32) -> Result<F
         if pc == 0 {
             return Err(End::ReturnAddressZero);
         }
-        if !code.is_code(pc) {
-            // Very old releases print return addresses as they are.
-            pc = clean(pc, CODE);
-        }
-        if !code.is_code(pc) {
-            return Err(End::NotCode { pc });
-        }
-        if !sp.is_multiple_of(ALIGNMENT) {
-            return Err(End::Misaligned { sp });
-        }
         let within = if last.is_return() {
             last.pc.wrapping_sub(1)
         } else {
             last.pc
         };
+        // Very old releases print return addresses as they are.
+        let known = |pc: u32| code.is_code(pc) || code.is_code(pc.wrapping_add(3));
+        if !known(pc) {
+            pc = clean(pc, CODE);
+        }
         let call = call_before(code, pc.wrapping_add(3)).filter(|call| call.windows != 0);
         let trap = call.is_none() && is_handler(code, within);
+        if !code.is_code(if trap { pc.wrapping_add(3) } else { pc }) {
+            return Err(End::NotCode { pc });
+        }
+        if !sp.is_multiple_of(ALIGNMENT) {
+            return Err(End::Misaligned { sp });
+        }
         let before = last.registers.x[1].unwrap_or_default();
         if sp == before {
             return Err(End::SameFrame);
