@@ -75,7 +75,8 @@ impl Frame {
     /// was executed or was about to be.
     #[must_use]
     pub fn is_return(&self) -> bool {
-        !matches!(self.how, How::Fault | How::Trap | How::Printed)
+        let at = [How::Fault, How::Trap, How::Printed, How::Support];
+        !at.contains(&self.how)
     }
 
     /// The place in the source: of the call, where another function was called.
@@ -106,6 +107,9 @@ pub enum How {
     Trap,
     /// Its registers were spilled to the stack (windows of Xtensa).
     Spilled,
+    /// It called one of the compiler's support routines to save its registers, and has done nothing
+    /// else yet. The address is that of the call.
+    Support,
     /// The device printed it. The address is that of the call.
     Printed,
     /// It left by a jump to the function before it, and has nothing on the stack any more. The address

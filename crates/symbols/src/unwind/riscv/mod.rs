@@ -3,6 +3,7 @@
 
 mod instruction;
 mod row;
+mod support;
 mod tail;
 mod walk;
 
@@ -13,6 +14,7 @@ use crate::Symbols;
 use instruction::{RA, SP};
 
 pub use row::{Row, Rule};
+pub use support::saved_by;
 pub(crate) use tail::call_before;
 pub use walk::{Function, State, Value, Visit};
 
@@ -69,6 +71,8 @@ pub(crate) fn unwind_in(code: &dyn Code, registers: &Registers, memory: &dyn Mem
 /// What tells how a frame looks, the best first.
 #[derive(Debug, Clone, Copy)]
 enum Source {
+    /// How the compiler's support routines go about it.
+    Support,
     /// Call frame information.
     Information,
     /// The function's own instructions.
@@ -80,7 +84,8 @@ enum Source {
 }
 
 impl Source {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
+        Self::Support,
         Self::Information,
         Self::Instructions,
         Self::RomTable,
@@ -106,7 +111,7 @@ impl Unwinder<'_> {
         let (pc, returns) = (last.pc, last.is_return());
         let mut failed = None;
         for source in Source::ALL {
-            let Some((row, how)) = self.rules(source, pc, returns) else {
+            let Some((row, how)) = self.rules(source) else {
                 continue;
             };
             let stepped = self.apply(&row, how).and_then(|frame| {
@@ -192,11 +197,19 @@ impl Unwinder<'_> {
     }
 
     /// How the frame of the function at an address looks, if it can be told in this way.
-    fn rules(&self, source: Source, pc: u32, returns: bool) -> Option<(Row, How)> {
+    fn rules(&self, source: Source) -> Option<(Row, How)> {
+        let last = self.frames.last()?;
+        let (pc, returns) = (last.pc, last.is_return());
         // Behind a call that does not return another function may begin.
         let address = if returns { pc.wrapping_sub(1) } else { pc };
         let function = self.code.function(address);
         match source {
+            Source::Support if returns => None,
+            Source::Support => {
+                let restoring = || Some((support::restoring(self.code, pc)?, How::Prologue));
+                let row = support::saving(self.code, pc, last.registers.x[5]);
+                row.map(|row| (row, How::Support)).or_else(restoring)
+            }
             Source::Information => self.code.row(address).map(|row| (row, How::Cfi)),
             Source::Instructions => {
                 let state = function_state(self.code, &function?, pc, returns)?;
@@ -242,6 +255,7 @@ impl Unwinder<'_> {
                 read(at).map(Some).ok_or(End::StackDumpEnds { at })
             }
             Rule::Register(from) => Ok(register(from)),
+            Rule::Number(number) => Ok(Some(number)),
         };
         // A function that has called another cannot have its return address in a register still.
         let clobbered = returns && matches!(row.pc, Rule::Same | Rule::Register(RA));
@@ -276,6 +290,9 @@ impl Unwinder<'_> {
             } else {
                 Ok(frame(How::Trap))
             };
+        }
+        if how == How::Support {
+            return Ok(frame(how));
         }
         if next == 0 {
             return Err(End::ReturnAddressZero);
@@ -314,11 +331,4 @@ fn function_state(
     let call = call_before(code, pc)?;
     let state = tail::walked(code, bounds, |function| function.state_at(call.0))?;
     Some(state.after_call())
-}
-
-/// How many registers beside `ra` one of the compiler's support routines saves, by its name.
-#[must_use]
-pub fn saved_by(name: &str) -> Option<u8> {
-    let count: u8 = name.strip_prefix("__riscv_save_")?.parse().ok()?;
-    (count <= 12).then_some(count)
 }

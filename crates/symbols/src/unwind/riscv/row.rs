@@ -23,6 +23,8 @@ pub enum Rule {
     Top(i32),
     /// In another register.
     Register(u8),
+    /// It is this.
+    Number(u32),
 }
 
 /// How a frame looks at one place of a function.

@@ -192,7 +192,7 @@ fn exits(code: &dyn Code, bounds: &Range<u32>) -> Exits {
     exits
 }
 
-fn op_at(code: &dyn Code, at: u32) -> Option<(Op, u32)> {
+pub(super) fn op_at(code: &dyn Code, at: u32) -> Option<(Op, u32)> {
     let half = |at: u32| {
         let mut bytes = [0; 2];
         code.read(at, &mut bytes).then(|| u16::from_le_bytes(bytes))
