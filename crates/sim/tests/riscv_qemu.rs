@@ -45,6 +45,8 @@ const MTVAL: u32 = 0x343;
 const MTVEC: u32 = 0x305;
 
 const FENCE_I: u32 = 0x100F;
+/// Where neither board has anything: null, behind null, between devices, above RAM.
+const NOWHERE: [u32; 4] = [0, 0x24, 0x1800_0000, 0xA000_0000];
 
 impl Random {
     fn source(&mut self) -> u32 {
@@ -117,7 +119,7 @@ impl Random {
     fn piece(&mut self) -> Vec<u8> {
         let (rd, rs1, rs2) = (self.target(), self.source(), self.source());
         let f3 = self.below(8);
-        let word = match self.below(20) {
+        let word = match self.below(21) {
             0..=2 => r(0x33, f3, 0, rd, rs1, rs2),
             3..=4 => r(0x33, f3, 1, rd, rs1, rs2),
             // Subtractions, and words that are no instructions.
@@ -175,12 +177,36 @@ impl Random {
                 return bytes(&words);
             }
             18 => return bytes(&[auipc(7, 0), i(0x67, 0, rd, 7, 12), addi(rd, rd, 1)]),
+            19 => return self.fault(rd, rs2),
             _ => {
                 let halves = [self.short(), self.short(), self.short()];
                 return halves.iter().flat_map(|half| half.to_le_bytes()).collect();
             }
         };
         word.to_le_bytes().to_vec()
+    }
+
+    /// A load, a store or a call where nothing is.
+    fn fault(&mut self, rd: u32, rs2: u32) -> Vec<u8> {
+        let [high, low] = li(27, NOWHERE[self.below(4) as usize]);
+        let access = match self.below(4) {
+            0 => i(0x03, [0, 1, 2, 4, 5][self.below(5) as usize], rd, 27, 0),
+            1 => s(self.below(3), 27, rs2, 0),
+            // Short ones, of s1.
+            2 => {
+                let kind = if self.below(2) == 0 { 0x4000 } else { 0xC000 };
+                let short = kind | 1 << 7 | (rs2 & 7) << 2;
+                let move_it = addi(9, 27, 0);
+                return [
+                    bytes(&[high, low, move_it]),
+                    short.to_le_bytes()[..2].to_vec(),
+                ]
+                .concat();
+            }
+            // The handler goes on where ra says.
+            _ => i(0x67, 0, 1, 27, 0),
+        };
+        bytes(&[high, low, access])
     }
 
     /// Registers with values, then pieces, some of them jumped over.
@@ -213,8 +239,9 @@ impl Random {
 
 /// The whole program: handler, random body, and an epilogue that sends registers, memory and log.
 fn program(seed: u64) -> Vec<u8> {
-    // The handler appends what it sees to the log and continues after the instruction. The value
-    // of a breakpoint exception is the implementer's choice, so it is left out.
+    // The handler appends what it sees to the log and continues after the instruction, or where a call
+    // of nothing came from. The value of a breakpoint exception is the implementer's choice, so it is left
+    // out.
     let handler = [
         csrrs(T3, MCAUSE, 0),
         sw(T3, T5, 0),
@@ -225,6 +252,12 @@ fn program(seed: u64) -> Vec<u8> {
         csrrs(T3, MEPC, 0),
         sw(T3, T5, 8),
         addi(T5, T5, 12),
+        i(0x03, 2, T4, T5, -12),
+        addi(T4, T4, -1),
+        // An instruction that cannot be fetched.
+        b(1, T4, 0, 12),
+        csrrw(0, MEPC, 1),
+        MRET,
         // Two bytes further, or four if the low two bits are set.
         i(0x03, 5, T4, T3, 0),
         i(0x13, 7, T4, T4, 3),
@@ -331,8 +364,16 @@ fn compare(qemu: &OsStr) {
 }
 
 fn come_to_their_end() {
+    let mut causes = [0; 16];
     for seed in 1..=PROGRAMS {
         let sent = ours(&program(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         assert_eq!(sent.len() as u32, 128 + DATA_LEN + LOG_LEN);
+        for exception in sent[(128 + DATA_LEN) as usize..].chunks_exact(12) {
+            causes[usize::from(exception[0] & 15)] += 1;
+        }
+    }
+    // Fetch, illegal, breakpoint, load, store, ecall.
+    for cause in [1, 2, 3, 5, 7, 11] {
+        assert!(causes[cause] >= 40, "{causes:?}");
     }
 }
