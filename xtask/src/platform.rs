@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Files that call a system, or a crate for one system.
 const CALL: &[&str] = &[
+    "crates/cli/src/terminal.rs",
     "crates/link/src/ports/enumerated.rs",
     "crates/link/src/ports/linux.rs",
     "crates/link/src/pty.rs",

@@ -6,6 +6,7 @@ use guru_link::Cancel;
 
 use crate::context::{Context, Mode};
 use crate::error::exit;
+use crate::terminal;
 
 /// Sets the context's token at the first Ctrl-C (or when the system asks the program to end).
 pub fn watch(context: &Context) {
@@ -17,6 +18,7 @@ pub fn watch(context: &Context) {
     // Without a handler Ctrl-C still ends the program, only less politely.
     let _ = ctrlc::set_handler(move || {
         if cancel.is_cancelled() {
+            terminal::restore();
             process::exit(code.into());
         }
         cancel.cancel();

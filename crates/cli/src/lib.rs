@@ -26,7 +26,9 @@ mod session;
 mod source_files;
 mod spy;
 mod stubs;
+mod terminal;
 mod trace;
+mod typed;
 mod ui;
 
 pub use compat::{OldCommand, OldCommandLine, OldOption, old_command_line};

@@ -1,4 +1,4 @@
-//! What a program prints, shown as it comes.
+//! What a program prints, shown as it comes; what is typed goes to the program.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::globals;
 use crate::port;
+use crate::typed::Typed;
 
 /// Rate at which a session that ends in a monitor works, in bits per second: the one at which most
 /// programs print, so that it need not be changed while the first words are coming.
@@ -22,11 +23,21 @@ const VIRTUAL: Duration = Duration::from_secs(10);
 /// How long is listened before the clock is looked at.
 const TURN: Duration = Duration::from_secs(1);
 
+/// The same while something may be typed.
+const KEY: Duration = Duration::from_millis(20);
+
+/// A program that prints nothing for so long waits for what it is sent. Before, it may be starting, and
+/// forget what comes: drivers empty the FIFO.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// One that goes on printing is sent it after so long.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Options of commands that start a program.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Monitor")]
 pub struct MonitorArgs {
-    /// Show what the program prints until Ctrl-C; it goes to standard output as it is
+    /// Show what the program prints until Ctrl-C, and send it what is typed or piped in; both as they are
     #[arg(long)]
     monitor: bool,
 
@@ -65,32 +76,48 @@ impl MonitorArgs {
             block_on(console.set_baud(baud))?;
         }
         let name = context.globals.port.first().map_or("", String::as_str);
-        let limit = self
-            .monitor_for
-            .or_else(|| port::is_virtual(name).then_some(VIRTUAL));
+        let is_virtual = port::is_virtual(name);
+        let mut typed = Typed::start();
         let begun = console.now();
-        let end = limit.map(|limit| begun + limit);
+        // With somebody at the terminal virtual time goes with the real one.
+        let limit = (is_virtual && !typed.is_terminal()).then_some(VIRTUAL);
+        let end = self.monitor_for.or(limit).map(|limit| begun + limit);
         let mut search = self.monitor_until.as_deref().map(Search::new);
+        let mut heard = begun;
+        let mut is_ready = false;
         loop {
             let now = console.now();
             if end.is_some_and(|end| now >= end) {
                 break;
             }
-            let turn = now + TURN;
+            let turn = now + if typed.is_open() { KEY } else { TURN };
             let deadline = end.map_or(turn, |end| end.min(turn));
             let bytes = match block_on(console.read(deadline)) {
                 Ok(bytes) => bytes,
-                Err(LinkError::Cancelled) if search.is_none() => return Ok(()),
-                Err(LinkError::Cancelled) => {
-                    return Err(Error::Interrupted {
-                        state: "the program runs on".to_owned(),
-                    });
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.ended(error),
             };
             let read = context.screen.output(&bytes);
             if !read || search.as_mut().is_some_and(|search| search.finds(&bytes)) {
                 return Ok(());
+            }
+            let now = console.now();
+            if !bytes.is_empty() {
+                heard = now;
+            }
+            is_ready |= now - heard >= QUIET || now - begun >= PATIENCE;
+            if !is_ready {
+                continue;
+            }
+            // Where waiting for the program costs no time, who types is waited for.
+            let wait = match is_virtual && bytes.is_empty() {
+                true => KEY,
+                false => Duration::ZERO,
+            };
+            let keys = typed.next(wait);
+            if !keys.is_empty()
+                && let Err(error) = block_on(console.write(&keys))
+            {
+                return self.ended(error);
             }
         }
         match &self.monitor_until {
@@ -99,6 +126,17 @@ impl MonitorArgs {
                 seconds: (console.now() - begun).as_secs_f64(),
             }),
             None => Ok(()),
+        }
+    }
+
+    /// What it means that the line failed, or the user wants no more.
+    fn ended(&self, error: LinkError) -> Result<(), Error> {
+        match error {
+            LinkError::Cancelled if self.monitor_until.is_none() => Ok(()),
+            LinkError::Cancelled => Err(Error::Interrupted {
+                state: "the program runs on".to_owned(),
+            }),
+            error => Err(error.into()),
         }
     }
 }

@@ -10,11 +10,16 @@
 #[path = "program/boards.rs"]
 mod boards;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A folder that goes away with the test.
 struct Folder(PathBuf);
@@ -185,6 +190,122 @@ fn ctrl_c_ends_a_monitor_well_unless_something_is_waited_for() {
         arguments.extend(options);
         let output = interrupted(folder.guru(&arguments), "Hello");
         assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    }
+}
+
+/// Loads a program that asks for a letter, and fails as that says.
+fn crash(folder: &Folder, port: &str, options: &[&str]) -> Command {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/crash/esp32c3.bin");
+    let mut command = folder.guru(&["load-ram", "--quiet", "--port", port]);
+    command.arg(image).args(options);
+    command
+}
+
+#[test]
+fn what_is_piped_in_goes_to_the_program_that_asks_for_it() {
+    let folder = Folder::new("piped");
+    // Behind the end of the pipe its output is shown on; a pipe that stays open holds up nothing.
+    for stays in [false, true] {
+        let options = ["--monitor-until", "Rebooting..."];
+        let mut command = crash(&folder, "sim://esp32c3", &options);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"b").unwrap();
+        let open = stays.then_some(stdin);
+        let output = child.wait_with_output().unwrap();
+        drop(open);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("Which? null-member"), "{said}");
+        assert!(said.contains("MTVAL   : 0x00000024"), "{said}");
+    }
+}
+
+#[test]
+fn who_reads_the_question_first_can_answer_it_then() {
+    let folder = Folder::new("asked");
+    let mut command = crash(&folder, "sim://esp32c3?real", &["--monitor"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdin = child.stdin.take().unwrap();
+    let mut question = Vec::new();
+    stdout.read_until(b'?', &mut question).unwrap();
+    stdin.write_all(b"h").unwrap();
+    wait_for(&mut stdout, "Illegal instruction");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_gives_its_keys_to_the_program_and_is_as_before_at_every_end() {
+    let folder = Folder::new("keys");
+    for ends in ["Ctrl-C", "two Ctrl-C", "the text", "an error"] {
+        let terminal = Terminal::open();
+        let before = terminal.modes();
+        let options: &[&str] = match ends {
+            "the text" => &["--monitor-until", "Rebooting..."],
+            "an error" => &["--monitor-until", "never", "--monitor-for", "3"],
+            _ => &["--monitor"],
+        };
+        let mut command = crash(&folder, "sim://esp32c3?real", options);
+        let mut child = command.stdin(terminal.slave()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut question = Vec::new();
+        stdout.read_until(b'?', &mut question).unwrap();
+        let keys = terminal.modes();
+        assert!(
+            !keys.contains(LocalModes::ECHO | LocalModes::ICANON),
+            "{ends}"
+        );
+        assert!(keys.contains(LocalModes::ISIG), "{ends}: Ctrl-C");
+        terminal.press(b"b");
+        wait_for(&mut stdout, "MTVAL   : 0x00000024");
+        for _ in 0..usize::from(ends == "Ctrl-C") + 2 * usize::from(ends == "two Ctrl-C") {
+            interrupt(&child);
+        }
+        let mut rest = Vec::new();
+        stdout.read_to_end(&mut rest).unwrap();
+        let status = child.wait().unwrap();
+        let code = if ends == "an error" { 3 } else { 0 };
+        assert!(
+            status.code() == Some(code) || ends == "two Ctrl-C",
+            "{ends}: {status}"
+        );
+        assert_eq!(terminal.modes(), before, "{ends}");
+    }
+}
+
+/// A terminal with somebody at it.
+struct Terminal(File);
+
+impl Terminal {
+    fn open() -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        Self(master.into())
+    }
+
+    /// The end that a program has.
+    fn slave(&self) -> File {
+        let path = ptsname(&self.0, Vec::new()).unwrap().into_string().unwrap();
+        let flags = OFlags::NOCTTY.bits() as i32;
+        let mut options = File::options();
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(flags)
+            .open(path)
+            .unwrap()
+    }
+
+    fn modes(&self) -> LocalModes {
+        tcgetattr(&self.0).unwrap().local_modes
+    }
+
+    fn press(&self, keys: &[u8]) {
+        (&self.0).write_all(keys).unwrap();
     }
 }
 

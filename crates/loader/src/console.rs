@@ -103,12 +103,34 @@ impl<L: Link> Console<L> {
     pub async fn read(&mut self, deadline: Instant) -> Result<Vec<u8>, LinkError> {
         match self.channel.read_raw(deadline).await {
             Err(error) if error.is_lost() => {
-                if !wait_for_port(&mut self.channel, AWAY, &mut |_| {}).await? {
-                    return Err(error);
-                }
+                self.come_back(error).await?;
                 Ok(Vec::new())
             }
             result => result,
+        }
+    }
+
+    /// Sends bytes to the program. A port that went away is opened again, and all of them are sent then.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        match self.channel.link_mut().write(bytes).await {
+            Err(error) if error.is_lost() => {
+                self.come_back(error).await?;
+                self.channel.link_mut().write(bytes).await
+            }
+            result => result,
+        }
+    }
+
+    /// Opens the port again that was lost with this error.
+    async fn come_back(&mut self, error: LinkError) -> Result<(), LinkError> {
+        if wait_for_port(&mut self.channel, AWAY, &mut |_| {}).await? {
+            Ok(())
+        } else {
+            Err(error)
         }
     }
 }

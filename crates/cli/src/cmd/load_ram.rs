@@ -18,13 +18,15 @@ use crate::ui::Report;
 ///
 ///     guru load-ram test.bin --monitor
 ///     guru load-ram test.hex --monitor-until PASSED --monitor-for 10
+///     echo -n b | guru load-ram crash.elf --monitor-until Rebooting
 ///
 /// FILE is an ELF file or a firmware image whose segments lie in RAM, or Intel HEX with addresses in
 /// RAM. Nothing is written to flash. Segments in mapped flash cannot be loaded and are named; a segment in memory
 /// that the loader itself works in, or in no RAM at all, is refused.
 ///
 /// The program begins with the UART as the loader leaves it: at 115200 baud with --monitor and
-/// without --baud.
+/// without --baud. What is typed goes to it key by key, apart from Ctrl-C; what is piped in goes to it
+/// when it has first paused, and its output is shown on when the pipe has ended.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct LoadRam {

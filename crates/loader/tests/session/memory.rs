@@ -3,10 +3,12 @@
     reason = "a helper of tests: what cannot be done fails the test"
 )]
 
+use std::time::Duration;
+
 use guru_chip::CHIPS;
 use guru_image::{RamProgram, RamSegment};
-use guru_link::block_on;
-use guru_loader::{Error, Event, Leaving, LoadRequest, MemoryWrite, Notice, Session};
+use guru_link::{Cancel, block_on};
+use guru_loader::{Console, Error, Event, Leaving, LoadRequest, MemoryWrite, Notice, Session};
 use guru_sim::SimLink;
 
 use guru_testkit::noise;
@@ -105,7 +107,7 @@ fn printed(session: Session<SimLink>) -> Vec<u8> {
     let mut console = session.into_console();
     let mut text = Vec::new();
     loop {
-        let deadline = console.now() + std::time::Duration::from_secs(1);
+        let deadline = console.now() + Duration::from_secs(1);
         match block_on(console.read(deadline)).unwrap() {
             bytes if bytes.is_empty() => return text,
             bytes => text.extend(bytes),
@@ -388,4 +390,22 @@ fn the_application_is_started_from_flash_on_every_chip() {
         // The loader has ended and answers nothing more.
         block_on(session.read_memory(RAM)).unwrap_err();
     }
+}
+
+#[test]
+fn what_is_typed_is_sent_when_a_lost_port_is_back() {
+    let link = SimLink::open("sim://esp32c3?fault=disconnect:2s", Cancel::default()).unwrap();
+    let mut console = Console::new(link);
+    let begin = console.now();
+    let (before, lost) = (
+        begin + Duration::from_millis(1999),
+        begin + Duration::from_secs(2),
+    );
+    while console.now() < before {
+        block_on(console.read(before)).unwrap();
+    }
+    // Long enough at the line's rate to be cut off.
+    block_on(console.write(&[b'b'; 8000])).unwrap();
+    assert!(console.now() > lost);
+    block_on(console.write(b"c")).unwrap();
 }
