@@ -4,6 +4,7 @@
 #[path = "../peer/process.rs"]
 mod process;
 
+mod crash;
 mod flash;
 
 use std::path::{Path, PathBuf};
@@ -325,6 +326,13 @@ fn main() -> ExitCode {
     trials.extend(CHIPS.iter().map(|chip| {
         let name = format!("flash of a program on {}", chip.id);
         Trial::test(name, move || flash::a_program(chip))
+    }));
+    trials.extend(CHIPS.iter().filter_map(|chip| {
+        let (program, elf) = crash::example(chip)?;
+        let name = format!("a crash is explained on {}", chip.id);
+        Some(Trial::test(name, move || {
+            crash::is_explained(chip, &program, &elf)
+        }))
     }));
     trials.push(Trial::test(
         "flash brings otadata to start what was flashed",

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::{env, fs};
 
 use libtest_mimic::Failed;
@@ -109,7 +110,7 @@ impl Reference {
         environment: &Environment,
     ) -> Result<Outcome, Failed> {
         let words = ["-m", "esptool"].iter().chain(args);
-        run_with(&self.python, words, folder, environment)
+        run_with(&self.python, words, folder, environment, Stdio::null())
     }
 }
 
@@ -120,5 +121,11 @@ pub fn run_ours(
     environment: &Environment,
 ) -> Result<Outcome, Failed> {
     let guru = env!("CARGO_BIN_EXE_guru");
-    run_with(guru, ["esptool"].iter().chain(args), folder, environment)
+    run_with(
+        guru,
+        ["esptool"].iter().chain(args),
+        folder,
+        environment,
+        Stdio::null(),
+    )
 }

@@ -59,21 +59,22 @@ pub fn run<S: AsRef<OsStr>>(
     args: impl IntoIterator<Item = S>,
     folder: &Path,
 ) -> Result<Outcome, Failed> {
-    run_with(program, args, folder, &Environment::new())
+    run_with(program, args, folder, &Environment::new(), Stdio::null())
 }
 
-/// As [`run`], with these variables.
+/// As [`run`], with these variables and this standard input.
 pub fn run_with<S: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     args: impl IntoIterator<Item = S>,
     folder: &Path,
     environment: &Environment,
+    input: Stdio,
 ) -> Result<Outcome, Failed> {
     let mut command = Command::new(program);
     command
         .args(args)
         .current_dir(folder)
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     clean_environment(&mut command, folder);

@@ -12,7 +12,7 @@ use crate::Folder;
 use crate::case::same_bytes;
 use crate::clients::Reference;
 use crate::images::{ask, image};
-use crate::process::{Environment, run_with};
+use crate::process::run;
 
 const TABLE: &str = "nvs, data, nvs, , 0x6000\nphy_init, data, phy, , 0x1000\n\
                      factory, app, factory, , 128K\nstorage, data, fat, , 8K\n";
@@ -123,7 +123,7 @@ fn comes_apart(
 /// Runs a command line of ours, which must end well.
 fn guru(line: &str, folder: &Path) -> Result<(), Failed> {
     let program = env!("CARGO_BIN_EXE_guru");
-    let outcome = run_with(program, line.split(' '), folder, &Environment::new())?;
+    let outcome = run(program, line.split(' '), folder)?;
     match outcome.code {
         Some(0) => Ok(()),
         _ => Err(format!("{line}\n{outcome}").into()),

@@ -1,6 +1,7 @@
 //! Guru with Espressif's flasher stubs, of both versions, from where the reference has them.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::{env, fs};
 
@@ -220,7 +221,7 @@ fn finds_them(reference: &Reference) -> Result<(), Failed> {
         let command = ["write-flash", "0x10000", "app.bin"];
         let args = job.iter().chain(&options).chain(&command);
         let guru = env!("CARGO_BIN_EXE_guru");
-        let outcome = run_with(guru, args, &folder, &environment)?.success()?;
+        let outcome = run_with(guru, args, &folder, &environment, Stdio::null())?.success()?;
         let said = format!("{}{}", outcome.stdout, outcome.stderr);
         for text in [
             "uploading Espressif's flasher stub",
