@@ -64,8 +64,17 @@ pub enum ImageError {
 pub enum Part {
     /// The header or the extended header.
     Header,
-    /// A segment with the address and length before it, counted from 0.
-    Segment(u8),
+    /// The address and length before a segment, counted from 0.
+    SegmentHeader(u8),
+    /// A segment behind these.
+    Segment {
+        /// Its number, counted from 0.
+        number: u8,
+        /// Its address in memory.
+        address: u32,
+        /// Where it begins in the contents.
+        start: u32,
+    },
     /// The checksum behind the segments.
     Checksum,
     /// The SHA-256 behind the checksum.
@@ -76,7 +85,9 @@ impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Header => f.write_str("the header"),
-            Self::Segment(index) => write!(f, "segment {index}"),
+            Self::SegmentHeader(number) | Self::Segment { number, .. } => {
+                write!(f, "segment {number}")
+            }
             Self::Checksum => f.write_str("the checksum"),
             Self::Digest => f.write_str("the SHA-256"),
         }
@@ -250,13 +261,19 @@ impl Image {
 
 impl Segment {
     /// The segment whose address and length stand at `offset`.
-    pub(crate) fn parse(contents: &Contents, offset: u32, index: u8) -> Result<Self, ImageError> {
-        let part = Part::Segment(index);
-        let [a0, a1, a2, a3, l0, l1, l2, l3] = read(contents, offset, part)?;
+    pub(crate) fn parse(contents: &Contents, offset: u32, number: u8) -> Result<Self, ImageError> {
+        let header = Part::SegmentHeader(number);
+        let [a0, a1, a2, a3, l0, l1, l2, l3] = read(contents, offset, header)?;
         let start = offset + SEGMENT_HEADER_LEN;
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
+        let address = u32::from_le_bytes([a0, a1, a2, a3]);
+        let part = Part::Segment {
+            number,
+            address,
+            start,
+        };
         Ok(Self {
-            address: u32::from_le_bytes([a0, a1, a2, a3]),
+            address,
             data: start..inside(contents, start, len, part)?,
         })
     }
@@ -385,11 +402,16 @@ pub(crate) mod tests {
     #[test]
     fn a_cut_image_says_what_is_missing() {
         let whole = image(Some(extended(5)), b"program");
+        let segment = Part::Segment {
+            number: 0,
+            address: 0x4038_0000,
+            start: 32,
+        };
         for (len, part) in [
             (3, Part::Header),
             (20, Part::Header),
-            (30, Part::Segment(0)),
-            (36, Part::Segment(0)),
+            (30, Part::SegmentHeader(0)),
+            (36, segment),
             (40, Part::Checksum),
             (60, Part::Digest),
         ] {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use guru_chip::Chip;
 use guru_image::Outcome;
 use serde::Serialize;
 
@@ -356,13 +357,16 @@ impl<F: FnMut(Event)> Observer for F {
 impl Event {
     /// What a patch has made of the header of a file; `None` when there is nothing to tell.
     #[must_use]
-    pub fn of_patch(file: &str, outcome: &Outcome) -> Option<Self> {
+    pub fn of_patch(chip: &'static Chip, file: &str, outcome: &Outcome) -> Option<Self> {
         let file = file.to_owned();
+        let address = chip.image.bootloader_offset;
         Some(match outcome {
             Outcome::NotAsked | Outcome::Set { changed: false, .. } => return None,
-            Outcome::NotAnImage => Self::Notice(Notice::NotAnImage { file }),
+            Outcome::NotAnImage => Self::Notice(Notice::NotAnImage { file, address }),
             Outcome::Invalid(error) => Self::Notice(Notice::InvalidImage {
                 file,
+                address,
+                chip: chip.name,
                 reason: error.to_string(),
             }),
             Outcome::Set { word, digest, .. } => Self::HeaderPatched {

@@ -126,11 +126,17 @@ pub enum Notice {
     NotAnImage {
         /// Name of the file.
         file: String,
+        /// Its place in flash, that of a bootloader.
+        address: u32,
     },
     /// The image does not verify, so the flash parameters are not changed.
     InvalidImage {
         /// Name of the file.
         file: String,
+        /// Its place in flash, that of a bootloader.
+        address: u32,
+        /// The chip of which it should be an image.
+        chip: &'static str,
         /// What is wrong.
         reason: String,
     },
@@ -509,11 +515,11 @@ impl fmt::Display for Notice {
             Self::HeaderKept => {
                 f.write_str("security features are on, so the image header is left as it is")
             }
-            Self::NotAnImage { file } => write!(
+            Self::NotAnImage { file, .. } => write!(
                 f,
                 "{file} does not start with a firmware image, so flash parameters are not changed"
             ),
-            Self::InvalidImage { file, reason } => write!(
+            Self::InvalidImage { file, reason, .. } => write!(
                 f,
                 "{file} is not a valid firmware image ({reason}), so flash parameters are not \
                  changed"

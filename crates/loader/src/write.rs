@@ -315,7 +315,9 @@ impl<L: Link> Session<L> {
             observer.event(Event::Notice(Notice::EmptyFile { file }));
             return Ok(report);
         }
-        tell_outcome(target, observer);
+        if let Some(event) = Event::of_patch(self.chip, &target.name, &target.outcome) {
+            observer.event(event);
+        }
         let compressor = &prepared.compressor;
         if target.previous.is_none() {
             self.write_whole(target, compressor, request, &mut report, observer)
@@ -535,12 +537,6 @@ fn unchanged(range: &Range<u32>, whole_file: bool) -> Event {
         address: range.start,
         length: range.end - range.start,
         whole_file,
-    }
-}
-
-fn tell_outcome(target: &Target, observer: &mut dyn Observer) {
-    if let Some(event) = Event::of_patch(&target.name, &target.outcome) {
-        observer.event(event);
     }
 }
 

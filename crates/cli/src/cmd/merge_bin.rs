@@ -200,7 +200,7 @@ impl MergeBin {
     fn placed(
         &self,
         file: FilePart,
-        chip: Option<&Chip>,
+        chip: Option<&'static Chip>,
         context: &mut Context,
     ) -> Result<Placed, Error> {
         let (mode, frequency) = self.header.parameters();
@@ -225,6 +225,10 @@ impl MergeBin {
         }
         let chip = chip.ok_or(Error::NoChip)?;
         let rules: &ImageRules = &chip.image;
+        // The predecessor looks at the parameters where it writes them.
+        if context.mode == Mode::Esptool && address != rules.bootloader_offset {
+            return Ok(Placed { address, contents });
+        }
         let parameters = FlashParameters::new(&chip.flash, mode, frequency.as_deref(), size)
             .map_err(|what| guru_loader::Error::Lacking {
                 chip: chip.name,
@@ -232,7 +236,7 @@ impl MergeBin {
             })?;
         let patched =
             patch(contents, address, rules, parameters).map_err(guru_image::FirmwareError::from)?;
-        if let Some(event) = Event::of_patch(&name, &patched.outcome) {
+        if let Some(event) = Event::of_patch(chip, &name, &patched.outcome) {
             context.screen.event(&event);
         }
         Ok(Placed {

@@ -1,6 +1,6 @@
 //! What the predecessor prints of images and of merged files.
 
-use guru_image::{HeaderError, ImageError, ImageInfo, InfoError, MergeError};
+use guru_image::{HeaderError, ImageError, ImageInfo, InfoError, MergeError, Part};
 
 use super::commands::CHIPS;
 use super::screen::Lines;
@@ -324,7 +324,39 @@ fn no_image(error: &InfoError) -> String {
         InfoError::Image(ImageError::Header(HeaderError::Magic { found })) => {
             format!("Invalid firmware image magic={found:#x}")
         }
+        InfoError::Image(ImageError::Truncated {
+            part: Part::Segment { address, start, .. },
+            end,
+            len,
+        }) => format!(
+            "End of file reading segment {address:#x}, length {} (actual length {})",
+            end - u64::from(*start),
+            len.saturating_sub(*start)
+        ),
         InfoError::UnknownChip { id } => format!("Unknown image chip ID ({id})."),
         InfoError::Image(error) => format!("This is not a valid image: {error}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_cut_off_is_told_with_what_is_there() {
+        let part = Part::Segment {
+            number: 1,
+            address: 0x4038_0000,
+            start: 32,
+        };
+        let error = InfoError::Image(ImageError::Truncated {
+            part,
+            end: 132,
+            len: 60,
+        });
+        assert_eq!(
+            no_image(&error),
+            "End of file reading segment 0x40380000, length 100 (actual length 28)"
+        );
     }
 }

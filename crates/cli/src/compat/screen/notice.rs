@@ -175,6 +175,14 @@ impl Screen {
             Notice::HeaderKept => self
                 .lines
                 .warn("Security features enabled, so not changing any flash settings."),
+            Notice::NotAnImage { address, .. } => self.lines.warn(&format!(
+                "Image file at {address:#x} doesn't look like an image file, so not changing any \
+                 flash settings."
+            )),
+            Notice::InvalidImage { address, chip, .. } => self.lines.warn(&format!(
+                "Image file at {address:#x} is not a valid {chip} image, so not changing any flash \
+                 settings."
+            )),
             Notice::EmptyFile { file } => self.lines.warn(&format!("'{file}' is empty.")),
             Notice::NotVerified {
                 reason: Unverified::Encrypted | Unverified::SecureDownload,
