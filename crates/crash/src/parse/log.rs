@@ -9,6 +9,7 @@ use super::marks;
 use super::opening::{self, Opening};
 use super::registers;
 use super::report::{Joined, Report, Took};
+use super::scan;
 use super::starting::{self, Starting};
 use crate::line::{Lines, Prefix, behind_log_tag, text, without_prefix};
 use crate::*;
@@ -221,10 +222,7 @@ impl Log<'_> {
             report.torn(Torn::BeginningMissing);
             self.report = Some(report);
         } else if let Some((_, digest)) = text.split_once("ELF file SHA256:") {
-            let digest = digest.trim().trim_end_matches('.');
-            if digest.len() >= 4 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                self.app_sha256 = Some(digest.to_ascii_lowercase());
-            }
+            self.app_sha256 = scan::digest(digest).or(self.app_sha256.take());
         }
         if took != Took::Nothing {
             self.idle = 0;

@@ -7,7 +7,7 @@ use guru_chip::Chip;
 use super::opening::{self, Opening};
 use super::registers::{self, Dump};
 use super::scan::{address, behind, between, decimal, fields, word};
-use super::{backtrace, esphome, stack, tasks};
+use super::{backtrace, esphome, scan, stack, tasks};
 use crate::*;
 
 /// Registers of CPUs that a report can have: those of both, twice.
@@ -41,6 +41,8 @@ pub(super) struct Report {
     pub unsure: bool,
     /// ESPHome prints it, of a crash before the last start.
     kept: bool,
+    /// The line with the ELF's digest came.
+    digest: bool,
 }
 
 /// The block that lines continue.
@@ -106,6 +108,7 @@ impl Report {
             reason: None,
             unsure: chip.is_none(),
             kept: false,
+            digest: false,
         }
     }
 
@@ -126,16 +129,14 @@ impl Report {
         let any = |core: &Core| {
             !(core.registers.is_empty() && core.stack.is_empty() && core.backtraces.is_empty())
         };
-        self.crash.elf_sha256.is_some()
-            || self.crash.cores.iter().any(any)
-            || self.dumps.iter().any(|dump| dump.headed)
+        self.digest || self.crash.cores.iter().any(any) || self.dumps.iter().any(|dump| dump.headed)
     }
 
     /// Nothing is missing at its end.
     pub(super) fn complete(&self) -> bool {
         let crash = &self.crash;
         crash.end.is_some()
-            || crash.elf_sha256.is_some()
+            || self.digest
             || self.kept
             || match &crash.cause {
                 Cause::TaskWatchdog { aborted, .. } => !aborted,
@@ -775,11 +776,8 @@ impl Report {
     /// Lines between the opening and the registers.
     fn detail(&mut self, line: u64, text: &str, body: &str) -> bool {
         if let Some(rest) = behind(text, "ELF file SHA256:") {
-            let digits = rest.trim().trim_end_matches('.');
-            let hex = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if hex {
-                self.crash.elf_sha256 = Some(digits.to_ascii_lowercase());
-            }
+            self.crash.elf_sha256 = scan::digest(rest);
+            self.digest = true;
             self.block = Block::None;
             return true;
         }

@@ -28,6 +28,14 @@ pub(super) fn number(text: &str) -> Option<(u32, &str)> {
     Some((value, rest))
 }
 
+/// The digits of an ELF file's SHA-256 behind their label, in small letters. Zeros are what stands in images
+/// that were made without it: those of Arduino, ESPHome and Rust.
+pub(super) fn digest(text: &str) -> Option<String> {
+    let digits = text.trim().trim_end_matches('.');
+    let hex = digits.len() >= 4 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex && digits.bytes().any(|byte| byte != b'0')).then(|| digits.to_ascii_lowercase())
+}
+
 /// Decimal digits at the start, with what follows.
 pub(super) fn decimal(text: &str) -> Option<(u32, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -88,6 +96,14 @@ mod tests {
         }
         assert_eq!(number("0x103 ("), Some((0x103, " (")));
         assert_eq!(number("0x103"), None);
+    }
+
+    #[test]
+    fn a_digest_of_zeros_is_none() {
+        assert_eq!(digest("  aBc123456...").as_deref(), Some("abc123456"));
+        for none in ["0000000000000000", " ", "abc", "0000x0000"] {
+            assert_eq!(digest(none), None, "{none}");
+        }
     }
 
     #[test]
