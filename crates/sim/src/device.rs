@@ -336,6 +336,11 @@ impl Device {
         self.phase == Phase::Executing && self.now <= self.talks_until
     }
 
+    /// Whether a program runs on the CPU.
+    pub fn is_executing(&self) -> bool {
+        self.phase == Phase::Executing
+    }
+
     /// The flash's contents.
     pub fn flash(&self) -> &Flash {
         self.board.nor.cells()

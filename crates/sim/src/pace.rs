@@ -61,7 +61,7 @@ impl Pacer {
     }
 
     /// Real time, which stands still where only skipped time counts.
-    pub fn real(&self) -> Instant {
+    fn real(&self) -> Instant {
         self.clock
             .as_ref()
             .map_or(Instant::default(), SystemClock::now)

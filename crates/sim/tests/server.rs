@@ -121,20 +121,24 @@ impl<S: Read + Write> Client<S> {
         let chip = guru_chip::by_id(chip).unwrap();
         let stub = guru_stub::Source::Embedded.stub(chip, None).unwrap();
         let stub = stub.unwrap();
-        let block_size = chip.rom.ram_block as usize;
         for segment in &stub.segments {
-            self.ask(&Command::MemBegin {
-                size: segment.bytes.len() as u32,
-                blocks: segment.bytes.len().div_ceil(block_size) as u32,
-                block_size: block_size as u32,
-                address: segment.address,
-            });
-            for (sequence, data) in (0..).zip(segment.bytes.chunks(block_size)) {
-                self.ask(&Command::MemData { sequence, data });
-            }
+            self.load(segment.address, &segment.bytes);
         }
         let entry = Some(stub.entry);
         self.ask(&Command::MemEnd { entry });
+    }
+
+    fn load(&mut self, address: u32, bytes: &[u8]) {
+        let block_size = 0x1800;
+        self.ask(&Command::MemBegin {
+            size: bytes.len() as u32,
+            blocks: bytes.len().div_ceil(block_size) as u32,
+            block_size: block_size as u32,
+            address,
+        });
+        for (sequence, data) in (0..).zip(bytes.chunks(block_size)) {
+            self.ask(&Command::MemData { sequence, data });
+        }
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) {
@@ -379,4 +383,44 @@ fn counted_time_goes_on_while_a_program_erases() {
         _ => None,
     });
     assert!(took > Some(Duration::from_secs(20)), "{took:?}");
+}
+
+/// A client waits for more than the flash: here the program itself is slow.
+#[test]
+fn counted_time_goes_on_while_a_program_keeps_its_client_waiting() {
+    /// Eight times `ets_delay_us(1000000)`, then a byte to the UART.
+    const PROGRAM: [u32; 12] = [
+        0x4000_02B7, // lui t0, 0x40000
+        0x0502_8293, // addi t0, t0, 0x50
+        0x0080_0413, // li s0, 8
+        0x000F_4537, // lui a0, 0xf4
+        0x2405_0513, // addi a0, a0, 0x240
+        0x0002_80E7, // jalr t0
+        0xFFF4_0413, // addi s0, s0, -1
+        0xFE04_18E3, // bnez s0, four back
+        0x6000_02B7, // lui t0, 0x60000
+        0x0210_0313, // li t1, '!'
+        0x0062_A023, // sw t1, (t0)
+        0x0000_006F, // j .
+    ];
+    let server = Server::tcp("sim://esp32c3?counted");
+    let mut client = server.connect();
+    client.attach();
+    let at = 0x4039_0000;
+    let code: Vec<u8> = PROGRAM.iter().flat_map(|word| word.to_le_bytes()).collect();
+    client.load(at, &code);
+    client.ask(&Command::MemEnd { entry: Some(at) });
+    let mut byte = [0];
+    client.stream.read_exact(&mut byte).unwrap();
+    assert_eq!(byte, *b"!");
+    drop(client);
+    let took = server.stop().iter().find_map(|event| match event {
+        ServeEvent::Disconnected { took } => Some(*took),
+        _ => None,
+    });
+    let took = took.unwrap();
+    assert!(
+        took > Duration::from_secs(8) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
 }

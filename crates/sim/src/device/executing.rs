@@ -132,7 +132,8 @@ impl Device {
     /// When the program has something new to say, as far as that is known.
     pub(super) fn program_event(&self) -> Option<(u64, bool)> {
         let machine = self.machine.as_ref()?;
-        let idle = self.now > self.awaited_until;
+        // What is on its way to the program will be waited for.
+        let idle = self.now > self.awaited_until && self.arrival().is_none();
         if machine.is_waiting() {
             let at = machine.next_event(&self.board)?;
             return Some((at.max(self.now + 1), idle));

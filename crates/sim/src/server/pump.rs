@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guru_link::{Cancel, Instant};
+use guru_link::{Cancel, Instant, SystemClock};
 
 use super::ServeEvent;
 use super::port::{Input, Port};
@@ -15,6 +15,9 @@ const MAX_GATHERED: usize = 64 * 1024;
 /// How long a client that was sent the end of a packet may think before time goes on without it,
 /// where its own time is not counted.
 const THINKING: Duration = Duration::from_millis(50);
+/// How long, in real time, a client whose own time is not counted says nothing before it counts as
+/// waiting for a program that goes on by itself: for the digest of a whole flash, say.
+const SILENCE: Duration = Duration::from_millis(200);
 /// How long, in real time, a client waits at the most for what the chip has said, and to be heard, while
 /// the chip goes on: a program that polls does so until its patience is over.
 const TURN: Duration = Duration::from_millis(5);
@@ -28,6 +31,11 @@ pub(super) struct Pump {
     pacer: Pacer,
     pace: Pace,
     cancel: Cancel,
+    /// Real time, and when something came from the client.
+    clock: SystemClock,
+    heard: Instant,
+    /// The last byte that the client was sent.
+    last: Option<u8>,
 }
 
 impl Pump {
@@ -40,6 +48,9 @@ impl Pump {
             },
             pace: pace.unwrap_or(Pace::Real),
             cancel,
+            clock: SystemClock::start(),
+            heard: Instant::default(),
+            last: None,
         }
     }
 
@@ -92,6 +103,9 @@ impl Pump {
             if port.read(wait, &mut inputs).is_err() {
                 break;
             }
+            if !inputs.is_empty() {
+                self.heard = self.clock.now();
+            }
             for input in inputs.drain(..) {
                 self.take::<P>(input);
             }
@@ -109,14 +123,19 @@ impl Pump {
         events: &mut dyn FnMut(ServeEvent),
     ) -> Option<Duration> {
         let mut output = Vec::new();
-        let begun = self.pacer.real();
+        let begun = self.clock.now();
         let mut has_more = false;
         self.poll(&mut output);
         while self.pace != Pace::Real && output.len() < MAX_GATHERED && !self.is_answered(&output) {
-            let Some(next) = self.device.next_event().filter(|next| !next.idle) else {
+            let Some(next) = self.device.next_event() else {
                 break;
             };
-            has_more = self.pacer.real() - begun > TURN;
+            if next.idle && !self.is_waited_for() {
+                break;
+            }
+            // Counted time has no turns but where it goes on for want of anything else.
+            let takes_turns = self.pace == Pace::Fast || next.idle;
+            has_more = takes_turns && self.clock.now() - begun > TURN;
             if has_more {
                 break;
             }
@@ -124,10 +143,12 @@ impl Pump {
             self.poll(&mut output);
         }
         self.report(events);
+        let is_answered = self.is_answered(&output);
         if !output.is_empty() {
+            self.last = output.last().copied();
             port.write(&output).ok()?;
         }
-        Some(if self.is_answered(&output) {
+        Some(if is_answered {
             THINKING
         } else if has_more {
             Duration::ZERO
@@ -140,9 +161,20 @@ impl Pump {
     }
 
     /// Whether these bytes may be what the client waited for, so that what the chip does next may
-    /// depend on it.
+    /// depend on it: they end a packet, and do not begin one.
     fn is_answered(&self, output: &[u8]) -> bool {
-        self.pace == Pace::Counted && output.last() == Some(&DELIMITER)
+        let (last, before) = match output {
+            [.., before, last] => (Some(*last), Some(*before)),
+            [last] => (Some(*last), self.last),
+            [] => (None, None),
+        };
+        self.pace == Pace::Counted && last == Some(DELIMITER) && before != Some(DELIMITER)
+    }
+
+    /// Whether the client waits, in silence, for a program that nobody is known to wait for.
+    fn is_waited_for(&self) -> bool {
+        let silent = self.clock.now() - self.heard > SILENCE;
+        self.pace == Pace::Counted && silent && self.device.is_executing()
     }
 
     fn poll(&mut self, output: &mut Vec<u8>) {
