@@ -16,7 +16,7 @@ pub struct SourceFiles {
     folders: Vec<PathBuf>,
     /// When the program was built.
     built: Option<SystemTime>,
-    read: RefCell<HashMap<String, Option<Vec<String>>>>,
+    read: RefCell<HashMap<String, Option<String>>>,
     /// Those that were changed since.
     newer: RefCell<BTreeSet<String>>,
 }
@@ -64,7 +64,7 @@ impl SourceFiles {
         })
     }
 
-    fn open(&self, name: &str) -> Option<Vec<String>> {
+    fn open(&self, name: &str) -> Option<String> {
         let path = Path::new(name);
         let ending = path.extension()?.to_str()?;
         if !ENDINGS.contains(&ending) {
@@ -93,8 +93,10 @@ impl SourceFiles {
             .take(MAX_SOURCE)
             .read_to_end(&mut text)
             .ok()?;
-        let text = String::from_utf8_lossy(&text);
-        Some(text.lines().map(str::to_owned).collect())
+        Some(
+            String::from_utf8(text)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )
     }
 }
 
@@ -107,23 +109,22 @@ impl Sources for SourceFiles {
             }
             read.insert(file.to_owned(), self.open(file));
         }
-        let Some(Some(lines)) = read.get(file) else {
+        let Some(Some(text)) = read.get(file) else {
             return Vec::new();
         };
         let first = line.saturating_sub(AROUND).max(1);
+        let last = line.saturating_add(AROUND);
+        let lines = text.lines().skip(first as usize - 1).zip(first..=last);
+        let lines = lines.map(|(text, number)| SourceLine {
+            number,
+            text: text.to_owned(),
+        });
+        let lines: Vec<_> = lines.collect();
         // A line that is not there is of another file: nothing around it is right.
-        if line == 0 || line as usize > lines.len() {
-            return Vec::new();
+        match lines.iter().any(|shown| shown.number == line) {
+            true => lines,
+            false => Vec::new(),
         }
-        (first..=line.saturating_add(AROUND))
-            .map_while(|number| {
-                let text = lines.get(number as usize - 1)?;
-                Some(SourceLine {
-                    number,
-                    text: text.clone(),
-                })
-            })
-            .collect()
     }
 }
 

@@ -42,5 +42,6 @@ pub use kind::Kind;
 pub use merge::{Merge, MergeError, Placed};
 pub use patch::{FlashMode, FlashParameters, Outcome, Patched, UnknownParameter, patch};
 pub use ram::{RamError, RamFile, RamProgram, RamSegment};
+pub use sha256::sha256;
 pub use signature::{Signature, SignatureScheme};
 pub use split::{Found, Piece, Region, Role, SplitError, split};

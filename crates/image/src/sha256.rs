@@ -44,9 +44,17 @@ impl Sha256 {
     }
 }
 
+/// The SHA-256 of some bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    sha.update(bytes);
+    sha.finish()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Sha256;
+    use super::*;
 
     /// The example of FIPS 180-4's supplement: "abc", given in two pieces.
     #[test]
@@ -54,7 +62,9 @@ mod tests {
         let mut sha = Sha256::new();
         sha.update(b"a");
         sha.update(b"bc");
-        let digest: String = sha.finish().iter().map(|b| format!("{b:02x}")).collect();
+        let digest = sha.finish();
+        assert_eq!(digest, sha256(b"abc"));
+        let digest: String = digest.iter().map(|b| format!("{b:02x}")).collect();
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest, known);
     }

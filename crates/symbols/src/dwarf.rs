@@ -7,6 +7,7 @@ mod details;
 mod frames;
 mod index;
 mod reader;
+mod rows;
 mod source;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use crate::symbols::SourceFrame;
 use self::details::Details;
 use self::frames::Frames;
 use self::index::Index;
-use self::reader::Reader;
+use self::reader::{OpenUnit, Reader};
 
 pub use self::source::{SourceUnit, source_units};
 
@@ -94,24 +95,13 @@ impl Dwarf {
         symbol: Option<&str>,
         sections: Sections<'_, '_>,
     ) -> Vec<SourceFrame> {
-        if !self.code.contains(address) {
-            return Vec::new();
-        }
         let reader = Reader::new(sections);
-        let index = self.index(&reader);
-        let Some(place) = index.find(address) else {
+        let Some((unit, details)) = self.open(address, &reader) else {
             return Vec::new();
         };
-        let Ok(unit) = reader.unit(place) else {
-            return Vec::new();
-        };
-        let limit = LEAST_KEPT.max(reader.size() / 2);
-        let details = self.details(place.offset, limit, || {
-            Details::new(&reader, &unit, &self.code)
-        });
         Frames {
             reader: &reader,
-            index,
+            index: self.index(&reader),
             unit: &unit,
             details: &details,
             symbol,
@@ -119,11 +109,31 @@ impl Dwarf {
         .at(address)
     }
 
+    /// Reads what tells the frames at an address.
+    pub(crate) fn prepare(&self, address: u32, sections: Sections<'_, '_>) {
+        let _ = self.open(address, &Reader::new(sections));
+    }
+
+    /// The unit that has code at an address.
+    fn open<'a>(&self, address: u32, reader: &Reader<'a>) -> Option<(OpenUnit<'a>, Arc<Details>)> {
+        if !self.code.contains(address) {
+            return None;
+        }
+        let place = self.index(reader).find(address)?;
+        let unit = reader.unit(place).ok()?;
+        let limit = LEAST_KEPT.max(reader.size() / 2);
+        let details = self.details(place.offset, limit, || {
+            Details::new(reader, &unit, &self.code)
+        });
+        Some((unit, details))
+    }
+
     fn index(&self, reader: &Reader<'_>) -> &Index {
         self.index.get_or_init(|| Index::new(reader, &self.code))
     }
 
-    /// What a unit holds, if need be looked up; all is forgotten when too much is kept.
+    /// What a unit holds, if need be looked up. When too much is kept, all is forgotten but the last
+    /// one: the next address is likely to be in it.
     fn details(&self, unit: u32, limit: usize, look: impl FnOnce() -> Details) -> Arc<Details> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(details) = kept.units.get(&unit) {
@@ -134,10 +144,8 @@ impl Dwarf {
         if kept.size.saturating_add(size) > limit {
             *kept = Kept::default();
         }
-        if size <= limit {
-            kept.size += size;
-            kept.units.insert(unit, details.clone());
-        }
+        kept.size += size;
+        kept.units.insert(unit, details.clone());
         details
     }
 }

@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 
 use flate2::read::ZlibDecoder;
 use guru_image::{Contents, Elf, ElfDebug, ElfError, ElfSection, Machine, ReadError};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::dwarf::{Code, Damage, Dwarf};
@@ -140,9 +139,7 @@ impl Program {
     /// SHA-256 of the whole file, of which ESP-IDF prints the beginning as `ELF file SHA256`.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
-        *self
-            .sha256
-            .get_or_init(|| Sha256::digest(&self.bytes).into())
+        *self.sha256.get_or_init(|| guru_image::sha256(&self.bytes))
     }
 
     /// Whether there is no symbol table.
@@ -282,6 +279,14 @@ impl Program {
     /// known. `symbol` names the function where the debugging information does not, or less well.
     pub(crate) fn frames(&self, address: u32, symbol: Option<&str>) -> Vec<SourceFrame> {
         self.dwarf.frames(address, symbol, &|name| self.debug(name))
+    }
+
+    /// Reads now what the lookup of these addresses will need of the debugging information, so that it
+    /// can be done by another thread.
+    pub fn prepare(&self, addresses: &[u32]) {
+        for address in addresses {
+            self.dwarf.prepare(*address, &|name| self.debug(name));
+        }
     }
 
     fn named(&self, symbol: Symbol) -> (Name, u32) {

@@ -41,6 +41,8 @@ impl Judged {
 
 /// Addresses of a log that are held against an ELF file.
 const MAX_ADDRESSES: usize = 256;
+/// Of these, for how many debugging information is read before it is clear whether the file is right.
+const PREPARED: usize = 8;
 
 /// Judges ELF files, given by name and contents, by what the log printed.
 ///
@@ -53,17 +55,30 @@ pub fn judge(
 ) -> Result<Judged, SymbolsError> {
     let digests = log.printed_digests();
     let mut symbols = Symbols::new();
-    let mut read = Vec::new();
-    for (name, bytes) in files {
-        let program = Program::new(name, bytes)?;
+    let programs = files
+        .into_iter()
+        .map(|(name, bytes)| Program::new(name, bytes));
+    let programs = programs.collect::<Result<Vec<_>, _>>()?;
+    let machine = machine(log);
+    let addresses = addresses(log);
+    // Digests and the debugging information take the longest: at the same time.
+    std::thread::scope(|scope| {
+        for program in &programs {
+            scope.spawn(|| program.sha256());
+            program.prepare(addresses.get(..PREPARED).unwrap_or(&addresses));
+        }
+    });
+    let hex = |program: &Program| -> String {
         let sha256 = program.sha256();
-        let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let mut read = Vec::new();
+    for program in programs {
+        let sha256 = hex(&program);
         let same = digests.iter().any(|digits| sha256.starts_with(digits));
         read.push((program, sha256, same));
     }
     let one_is_same = read.iter().any(|(.., same)| *same);
-    let machine = machine(log);
-    let addresses = addresses(log);
     let mut verdict = ElfVerdict {
         printed_sha256: digests.first().map(|digits| (*digits).to_owned()),
         ..ElfVerdict::default()

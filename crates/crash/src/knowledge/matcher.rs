@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -59,7 +59,11 @@ impl Builder {
     }
 
     pub(super) fn build(self) -> Result<Matcher, String> {
-        let finder = AhoCorasick::new(&self.needles).map_err(|error| error.to_string())?;
+        // Made in a tenth of the time of the fastest kind, and fast enough for a console.
+        let finder = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&self.needles)
+            .map_err(|error| error.to_string())?;
         Ok(Matcher {
             finder,
             owners: self.owners,

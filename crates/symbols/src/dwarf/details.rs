@@ -7,6 +7,7 @@ use gimli::{UnitOffset, constants as dw};
 use crate::intervals::Intervals;
 
 use super::reader::{OpenUnit, Reader};
+use super::rows::{Row, Rows};
 use super::{Code, Damage};
 
 /// Functions and lines of a unit.
@@ -28,26 +29,14 @@ pub(super) struct Functions {
 pub(super) struct Lines {
     places: Intervals,
     sequences: Vec<Sequence>,
-    rows: Vec<Row>,
+    rows: Rows,
 }
 
 /// Code of which the lines were told at once.
 struct Sequence {
     memory: Range<u32>,
-    /// Which rows.
-    rows: Range<u32>,
-}
-
-/// From an address on, up to the next row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
-    address: u32,
-    /// Number in the list of files.
-    pub(super) file: u32,
-    /// 0: of no line.
-    pub(super) line: u32,
-    /// 0: the whole line.
-    pub(super) column: u32,
+    /// Which blocks of rows.
+    blocks: Range<u32>,
 }
 
 impl Details {
@@ -66,7 +55,7 @@ impl Details {
             + size_of_val(functions.entries.as_slice())
             + lines.places.size()
             + size_of_val(lines.sequences.as_slice())
-            + size_of_val(lines.rows.as_slice())
+            + lines.rows.size()
             + size_of::<Self>()
     }
 }
@@ -120,7 +109,6 @@ impl Functions {
 impl Lines {
     pub(super) fn new<'a>(reader: &Reader<'a>, unit: &OpenUnit<'a>, code: &Code) -> Self {
         let mut lines = Self::default();
-        let mut first = 0;
         let mut read = || -> Result<(), Damage> {
             let Some(program) = reader.line_program(unit)? else {
                 return Ok(());
@@ -129,8 +117,7 @@ impl Lines {
             let mut rows = program.rows();
             while let Some((_, row)) = rows.next_row()? {
                 if row.end_sequence() {
-                    lines.end(first, row.address(), code);
-                    first = lines.rows.len();
+                    lines.end(row.address(), code);
                     continue;
                 }
                 let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
@@ -150,29 +137,23 @@ impl Lines {
             Ok(())
         };
         let _ = read();
-        lines.rows.truncate(first);
+        lines.rows.forget();
         lines.rows.shrink_to_fit();
         lines.sequences.shrink_to_fit();
         lines.places = Intervals::new(lines.ranges());
         lines
     }
 
-    /// Ends a sequence that begins with a row; forgets it when it is not code.
-    fn end(&mut self, first: usize, end: u64, code: &Code) {
-        let rows = self.rows.get_mut(first..).unwrap_or_default();
-        if !rows.is_sorted_by_key(|row| row.address) {
-            rows.sort_by_key(|row| row.address);
-        }
-        let memory = rows
-            .first()
-            .and_then(|row| code.clip(row.address.into(), end));
-        let (from, to) = (u32::try_from(first), u32::try_from(self.rows.len()));
-        match (memory, from, to) {
-            (Some(memory), Ok(from), Ok(to)) => self.sequences.push(Sequence {
-                memory,
-                rows: from..to,
-            }),
-            _ => self.rows.truncate(first),
+    /// Ends a sequence; forgets it when it is not code.
+    fn end(&mut self, end: u64, code: &Code) {
+        let first = self.rows.first_of_sequence();
+        let memory = first.and_then(|first| code.clip(first.into(), end));
+        match memory {
+            Some(memory) => {
+                let blocks = self.rows.finish();
+                self.sequences.push(Sequence { memory, blocks });
+            }
+            None => self.rows.forget(),
         }
     }
 
@@ -185,10 +166,6 @@ impl Lines {
     /// The row of an address.
     pub(super) fn find(&self, address: u32) -> Option<Row> {
         let sequence = self.sequences.get(self.places.find(address)?)?;
-        let Range { start, end } = sequence.rows;
-        let rows = self.rows.get(start as usize..end as usize)?;
-        let behind = rows.partition_point(|row| row.address <= address);
-        // Of several rows for one address the last one counts.
-        rows.get(behind.checked_sub(1)?).copied()
+        self.rows.find(&sequence.blocks, address)
     }
 }

@@ -8,9 +8,10 @@ use crate::name::Name;
 use crate::symbols::SourceFrame;
 
 use super::Damage;
-use super::details::{Details, Row};
+use super::details::Details;
 use super::index::Index;
 use super::reader::{Function, OpenUnit, Reader, Slice};
+use super::rows::Row;
 
 /// The deepest inlining that is followed.
 const MOST_INLINED: usize = 256;
