@@ -11,7 +11,8 @@ use crate::Symbols;
 #[must_use]
 pub fn possible(symbols: &Symbols, words: impl Iterator<Item = (u32, u32)>) -> Vec<Possible> {
     let leads_behind_a_call = |pc: u32| {
-        symbols.is_code(pc)
+        // A function that ends with a call may be the last one of all.
+        symbols.is_code(pc.wrapping_sub(1))
             && match call_before(symbols, pc) {
                 Some(Call {
                     windows: 0, target, ..
