@@ -7,6 +7,8 @@
 pub(crate) const RA: u8 = 1;
 /// `x2`.
 pub(crate) const SP: u8 = 2;
+/// `x5`: the return address of support routines.
+pub(crate) const T0: u8 = 5;
 /// `mepc`, and `uepc` of a TEE's user mode: where a trap came from.
 const EPC: [u32; 2] = [0x341, 0x041];
 

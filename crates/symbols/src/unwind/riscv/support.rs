@@ -4,14 +4,11 @@
 //!
 //! Source: GCC, `libgcc/config/riscv/save-restore.S`.
 
-use super::instruction::{Op, RA, SP};
+use super::instruction::{Op, RA, SP, T0};
 use super::row::{Row, Rule};
 use super::tail::{op_at, walked};
 use super::walk::Value;
 use crate::unwind::code::Code;
-
-/// `x5`.
-const T0: u8 = 5;
 
 /// The most instructions, and bytes, of a routine and those that it goes on in.
 const MOST: u32 = 40;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
-use super::instruction::{Op, RA, SP, decode, length};
+use super::instruction::{Op, RA, SP, T0, decode, length};
 use super::walk::{self, Function, Value};
 use crate::unwind::code::Code;
 
@@ -98,9 +98,12 @@ pub(super) fn never_leads(code: &dyn Code, called: u32, to: u32, effort: &mut us
     let mut seen = HashSet::new();
     let mut open = vec![called];
     while let Some(at) = open.pop() {
-        let Some(bounds) = code.function(at).filter(|bounds| !bounds.contains(&to)) else {
+        let Some(bounds) = code.function(at) else {
             return false;
         };
+        if bounds.contains(&to) {
+            return false;
+        }
         if !seen.insert(bounds.start) {
             continue;
         }
@@ -108,14 +111,16 @@ pub(super) fn never_leads(code: &dyn Code, called: u32, to: u32, effort: &mut us
             return false;
         };
         *effort = left;
-        match exits(code, &bounds) {
-            Exits {
-                jumps: Some(jumps),
-                others,
-                all: true,
-            } => open.extend(jumps.into_iter().map(|(_, to)| to).chain(others)),
-            _ => return false,
+        let exits = exits(code, &bounds);
+        let next = || code.function(bounds.end);
+        if !exits.all || exits.last_call && next().is_some_and(|next| next.contains(&to)) {
+            return false;
         }
+        let Some(jumps) = exits.jumps else {
+            return false;
+        };
+        open.extend(jumps.into_iter().map(|(_, to)| to));
+        open.extend(exits.others);
     }
     true
 }
@@ -131,8 +136,10 @@ struct Exits {
     /// By jumps: the addresses behind them, and where they lead. `None`: one leads where a register
     /// says.
     jumps: Option<Vec<(u32, u32)>>,
-    /// By a branch, a call with another register than `ra`, and at the end of its code.
+    /// By a branch, a call with another register than `ra`, and where its code ends, but behind a call.
     others: Vec<u32>,
+    /// Whether it ends with a call: what comes next belongs to it if that returns.
+    last_call: bool,
     /// Whether that is all.
     all: bool,
 }
@@ -141,6 +148,7 @@ fn exits(code: &dyn Code, bounds: &Range<u32>) -> Exits {
     let mut exits = Exits {
         jumps: Some(Vec::new()),
         others: Vec::new(),
+        last_call: false,
         all: bounds.end.wrapping_sub(bounds.start) <= walk::MAX_LEN,
     };
     walked(code, bounds, |function| {
@@ -152,15 +160,16 @@ fn exits(code: &dyn Code, bounds: &Range<u32>) -> Exits {
             let behind = visit.address.wrapping_add(len);
             let near = |offset: i32| Some(visit.address.wrapping_add(offset as u32));
             let (mut jump, mut other) = (None, None);
-            let mut goes_on = true;
+            let mut goes_on = !visit.call;
             match op {
                 Op::Jump { rd: 0, offset } => (jump, goes_on) = (near(offset), false),
-                Op::Branch { offset } | Op::Jump { rd: 5, offset } => other = near(offset),
+                Op::Branch { offset } | Op::Jump { rd: T0, offset } => other = near(offset),
                 Op::JumpRegister { rd: 0, rs, offset } => {
                     goes_on = false;
                     match visit.state.register(rs) {
-                        // A return.
-                        Value::Entry(RA) => {}
+                        // A return, of a support routine too.
+                        _ if rs == RA => {}
+                        Value::Entry(RA | T0) => {}
                         Value::Constant(base) => jump = Some(base.wrapping_add(offset) as u32),
                         value if function.table(value).is_some() => {}
                         // A jump by a table has a frame, mostly.
@@ -168,12 +177,16 @@ fn exits(code: &dyn Code, bounds: &Range<u32>) -> Exits {
                         _ => exits.all = false,
                     }
                 }
-                Op::JumpRegister { rd: 5, .. } => exits.all = false,
+                Op::JumpRegister { rd: T0, rs, offset } => match visit.state.register(rs) {
+                    Value::Constant(base) => other = Some(base.wrapping_add(offset) as u32),
+                    _ => exits.all = false,
+                },
                 Op::End | Op::Pop { returns: true, .. } => goes_on = false,
                 _ => {}
             }
-            if goes_on && behind == bounds.end {
-                exits.others.push(behind);
+            if behind == bounds.end {
+                exits.last_call = visit.call;
+                exits.others.extend(goes_on.then_some(behind));
             }
             let outside = |to: &u32| !bounds.contains(to);
             exits.others.extend(other.filter(outside));

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
-use super::instruction::{Op, RA, SP, decode, length};
+use super::instruction::{Op, RA, SP, T0, decode, length};
 
 /// The longest function that is looked through, in bytes.
 pub(super) const MAX_LEN: u32 = 0x8000;
@@ -394,11 +394,11 @@ impl Function<'_> {
         match op {
             Op::Branch { offset } => return Then::Either(target(offset)),
             Op::Jump { rd: 0, offset } => return Then::Only(target(offset)),
-            Op::Jump { rd: 5, offset } => match (self.saves)(target(offset)) {
+            Op::Jump { rd: T0, offset } => match (self.saves)(target(offset)) {
                 Some(saved) => state.save(saved),
                 None => state.apply(op),
             },
-            Op::JumpRegister { rd: 5, rs, offset } => {
+            Op::JumpRegister { rd: T0, rs, offset } => {
                 let saved = match state.register(rs) {
                     Value::Constant(base) => (self.saves)(base.wrapping_add(offset) as u32),
                     _ => None,
@@ -408,6 +408,8 @@ impl Function<'_> {
                     None => state.apply(op),
                 }
             }
+            // A return, whatever the register seems to hold.
+            Op::JumpRegister { rd: 0, rs: RA, .. } => return Then::Nowhere,
             Op::JumpRegister { rd: 0, rs, .. } => {
                 let value = state.register(rs);
                 return match self.table(value) {
