@@ -87,10 +87,9 @@ impl Kind {
         !matches!(self, Self::ReadWhole | Self::Erase)
     }
 
-    /// Whether the reference is measured as well. It writes everything whatever is there, and gives up
-    /// reading so much at times, after minutes.
+    /// Whether the reference is measured as well, which writes everything whatever is there.
     fn by_reference(self) -> bool {
-        matches!(self, Self::Fresh | Self::Read | Self::Erase)
+        !matches!(self, Self::Unchanged | Self::OneSector)
     }
 
     /// Whether the ROM alone is measured as well, which reads for most of an hour.

@@ -10,14 +10,17 @@ use crate::pace::Pacer;
 
 /// Bytes that wait for the chip before no more are taken from the client.
 const MAX_UNSENT: usize = 4096;
+/// The same where time is counted: all that a client sends ahead, however it is cut up on its way, so that
+/// the line does not stand still for want of what was sent long ago.
+const MAX_AHEAD: usize = 256 * 1024;
 /// Bytes for the client that are gathered at the most before they are handed over.
 const MAX_GATHERED: usize = 64 * 1024;
 /// How long a client that was sent the end of a packet may think before time goes on without it,
 /// where its own time is not counted.
-const THINKING: Duration = Duration::from_millis(50);
+const THINKING: Duration = Duration::from_millis(200);
 /// How long, in real time, a client whose own time is not counted says nothing before it counts as
 /// waiting for a program that goes on by itself: for the digest of a whole flash, say.
-const SILENCE: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_millis(500);
 /// How long, in real time, a client waits at the most for what the chip has said, and to be heard, while
 /// the chip goes on: a program that polls does so until its patience is over.
 const TURN: Duration = Duration::from_millis(5);
@@ -96,7 +99,11 @@ impl Pump {
             if !self.device.is_connected() {
                 break;
             }
-            if self.device.unsent() > MAX_UNSENT {
+            let most = match self.pace {
+                Pace::Counted => MAX_AHEAD,
+                _ => MAX_UNSENT,
+            };
+            if self.device.unsent() > most {
                 std::thread::sleep(wait.min(Duration::from_millis(5)));
                 continue;
             }
