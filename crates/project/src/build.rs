@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use guru_chip::Chip;
-use guru_image::FlashMode;
+use guru_image::{Contents, FlashMode, ImageInfo};
 
 /// What made a build folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,22 @@ pub struct BuildFile {
     pub encrypt: bool,
 }
 
+impl Build {
+    /// The chip that it was built for, by its images where that is not said. An ESP8266's images do
+    /// not tell.
+    #[must_use]
+    pub fn chip(&self) -> Option<&'static Chip> {
+        let of_image = |file: &BuildFile| {
+            let contents = Contents::open(&file.path).ok()?;
+            let image = ImageInfo::read(&contents, None).ok()?;
+            image.extended.is_some().then_some(image.chip)
+        };
+        let images = [&self.app, &self.bootloader];
+        self.chip
+            .or_else(|| images.into_iter().flatten().find_map(of_image))
+    }
+}
+
 impl BuildFile {
     /// One of which no more than the place is known.
     pub(crate) fn new(name: &str, path: PathBuf, address: Option<u32>) -> Self {
@@ -85,6 +101,8 @@ pub struct Settings {
     pub frequency: Option<String>,
     /// Size, such as `4MB`.
     pub size: Option<String>,
+    /// Whether the size is to be that of the flash that is found (`detect`).
+    pub detects_size: bool,
 }
 
 impl Settings {
@@ -95,7 +113,10 @@ impl Settings {
         match name {
             "flash_mode" | "flash-mode" | "fm" => self.mode = value.parse().ok(),
             "flash_freq" | "flash-freq" | "ff" => self.frequency = given(),
-            "flash_size" | "flash-size" | "fs" => self.size = given(),
+            "flash_size" | "flash-size" | "fs" => {
+                self.size = given();
+                self.detects_size = value == "detect";
+            }
             _ => {}
         }
     }
@@ -107,6 +128,7 @@ impl Settings {
             mode: self.mode.or(other.mode),
             frequency: self.frequency.clone().or_else(|| other.frequency.clone()),
             size: self.size.clone().or_else(|| other.size.clone()),
+            detects_size: self.detects_size,
         }
     }
 }

@@ -110,8 +110,10 @@ pub struct Plan {
     /// The partition of the application.
     pub target: Option<Partition>,
     /// Whether the size of the flash is to be written into the bootloader's header, since the
-    /// bootloader was built for no board in particular.
+    /// bootloader was built for no board in particular, or the build says so.
     pub sets_size: bool,
+    /// The size that the build has for that header, where another one stands there.
+    pub size: Option<String>,
     /// What is good to know.
     pub notes: Vec<String>,
 }
@@ -219,7 +221,13 @@ impl Planner<'_> {
             ));
         }
         let mut parts = Vec::new();
-        let sets_size = bootloader.as_ref().is_some_and(|one| one.common);
+        let listed = self.listed_settings();
+        let sets_size = bootloader.as_ref().is_some_and(|one| one.common)
+            || listed.is_some_and(|settings| settings.detects_size);
+        let in_header = bootloader.as_ref().and_then(|one| one.info.flash_size());
+        let size = listed
+            .and_then(|settings| settings.size.clone())
+            .filter(|size| bootloader.is_some() && in_header != Some(size));
         if let (Some(bootloader), Some((_, table))) = (&bootloader, &table) {
             self.check_size(bootloader, &table.table)?;
         }
@@ -257,6 +265,7 @@ impl Planner<'_> {
             table,
             target,
             sets_size,
+            size,
             notes,
         })
     }
@@ -344,6 +353,7 @@ impl Planner<'_> {
             table: None,
             target: None,
             sets_size: false,
+            size: None,
             notes: Vec::new(),
         })
     }
@@ -517,11 +527,20 @@ impl Planner<'_> {
         bootloader: &Bootloader,
         table: &PartitionTable,
     ) -> Result<(), ProjectError> {
-        if bootloader.common || self.request.settings.size.is_some() {
+        let flash = &self.board.chip.flash;
+        let listed = self.listed_settings();
+        if bootloader.common
+            || self.request.settings.size.is_some()
+            || listed.is_some_and(|settings| settings.detects_size)
+        {
             return Ok(());
         }
         let code = bootloader.info.header.flash_size_freq & 0xF0;
-        let size = self.board.chip.flash.size_by_code(code);
+        let listed = listed.and_then(|settings| settings.size.as_deref());
+        let size = match listed {
+            Some(label) => flash.size_by_label(label),
+            None => flash.size_by_code(code),
+        };
         match size {
             Some(size) if table.end() > size.bytes.into() => Err(ProjectError::HeaderTooSmall {
                 file: name_of(&bootloader.part),
@@ -530,6 +549,15 @@ impl Planner<'_> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What ESP-IDF's list has for the header of its bootloader, which is written with it.
+    fn listed_settings(&self) -> Option<&Settings> {
+        let build = self.request.build?;
+        let listed = build.system == System::EspIdf
+            && build.bootloader.is_some()
+            && self.request.bootloader == BootloaderChoice::Find;
+        listed.then_some(&build.settings)
     }
 
     /// Whether there is a partition table: all have one but Zephyr.
@@ -716,6 +744,7 @@ impl Planner<'_> {
                 true => of_flash,
                 false => info.flash_size().map(str::to_owned),
             },
+            ..Settings::default()
         })
     }
 

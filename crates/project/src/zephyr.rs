@@ -183,6 +183,7 @@ mod tests {
                 boot_address: Some(0x1000),
                 settings: Settings {
                     mode: Some(FlashMode::Dio),
+                    detects_size: true,
                     ..Settings::default()
                 },
                 ..RunnerArgs::default()

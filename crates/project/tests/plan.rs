@@ -216,6 +216,11 @@ fn the_chip_revision_and_flash_must_be_those_of_the_build() {
             },
         ),
     );
+    // The list has another size for that header; else nothing is to change it.
+    assert_eq!(ask.plan().unwrap().size.as_deref(), Some("4MB"));
+    if let Some(build) = &mut ask.build {
+        build.settings.size = None;
+    }
     assert!(
         ask.error().contains("beyond the 2MB of flash"),
         "{}",
@@ -576,6 +581,41 @@ fn what_is_marked_is_encrypted_where_encryption_is_on_and_the_unsigned_is_refuse
     assert_eq!(encrypted, [true, true, true, false]);
     ask.board.secure_boot = true;
     assert!(ask.error().contains("is not signed"), "{}", ask.error());
+}
+
+#[test]
+fn the_flash_size_of_esp_idf_s_list_goes_into_the_header_of_its_bootloader() {
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
+    let elf = esp_idf(&folder, chip);
+    let json = fs::read_to_string(folder.path("build/flasher_args.json")).unwrap();
+    let sizes = |size: &str| {
+        folder.file("build/flasher_args.json", json.replace("4MB", size));
+        let plan = Ask::new(&elf, chip).plan().unwrap();
+        (plan.size, plan.sets_size)
+    };
+    // That is there already.
+    assert_eq!(sizes("4MB"), (None, false));
+    assert_eq!(sizes("8MB"), (Some("8MB".to_owned()), false));
+    assert_eq!(sizes("detect"), (None, true));
+    assert_eq!(sizes("keep"), (None, false));
+    // The table ends behind 2 MB.
+    folder.file("build/flasher_args.json", json.replace("4MB", "2MB"));
+    let error = Ask::new(&elf, chip).error();
+    assert!(error.contains("beyond the 2MB of flash"), "{error}");
+}
+
+#[test]
+fn a_build_that_does_not_name_its_chip_has_images_that_do() {
+    let (folder, chip) = (Scratch::new(), chip("esp32c3"));
+    let elf = esp_idf(&folder, chip);
+    fs::remove_file(folder.path("build/flasher_args.json")).unwrap();
+    folder.file(
+        "build/flash_args",
+        "0x0 bootloader/bootloader.bin\n0x10000 blink.bin\n",
+    );
+    let build = find(&elf).unwrap().unwrap();
+    assert!(build.chip.is_none());
+    assert_eq!(build.chip().map(|chip| chip.id), Some("esp32c3"));
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl<'a> Job<'a> {
                 mode,
                 frequency,
                 size,
+                ..Settings::default()
             },
             flash,
             by_stub: context.globals.uses_stub(),
@@ -224,7 +225,7 @@ impl<'a> Job<'a> {
 
     /// The chip, where program or build say it.
     fn chip(&self) -> Option<&'static Chip> {
-        let of_build = self.build.as_ref().and_then(|build| build.chip);
+        let of_build = self.build.as_ref().and_then(Build::chip);
         of_build.or_else(|| self.program.chip())
     }
 
@@ -292,8 +293,12 @@ impl<'a> Job<'a> {
             return Ok(self.report(&plan, notes));
         }
         let mut flash = self.flash.clone();
-        if plan.sets_size && flash.size == FlashSizeOption::Keep {
-            flash.size = FlashSizeOption::Detect;
+        if flash.size == FlashSizeOption::Keep {
+            flash.size = match &plan.size {
+                Some(label) => FlashSizeOption::Set(label.clone()),
+                None if plan.sets_size => FlashSizeOption::Detect,
+                None => FlashSizeOption::Keep,
+            };
         }
         let request = WriteRequest {
             files: plan.parts.iter().map(file_part).collect(),
