@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use guru_chip::Chip;
+use guru_crash::explain::Evidence;
 use guru_crash::knowledge::{Family, Knowledge, KnowledgeError, Place, Severity, esp_errors};
 use regex::bytes::RegexBuilder;
 use serde::Deserialize;
@@ -273,6 +274,22 @@ fn every_entry_is_found_and_every_sample_finds_its_own() {
             if found.as_deref() != Some(entry.id.as_str()) {
                 faults.push(format!("{}: '{sample}' leads to {found:?}", entry.id));
             }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_entry_has_a_remedy_a_link_and_evidence_that_can_be_seen() {
+    let mut faults = Vec::new();
+    for entry in Knowledge::builtin().entries() {
+        for name in entry.causes.iter().flat_map(|cause| &cause.evidence) {
+            if let Err(error) = name.parse::<Evidence>() {
+                faults.push(format!("{}: {error}", entry.id));
+            }
+        }
+        if entry.remedies.is_empty() || entry.link.is_none() {
+            faults.push(format!("{}: no remedy or no link", entry.id));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -200,7 +200,10 @@ impl Context<'_> {
         let core = crash.core();
         ExplainedCrash {
             entry: known.id,
-            what: known.what.clone(),
+            what: match place(&crash.cause) {
+                Some(place) => format!("{} {place}", known.what),
+                None => known.what.clone(),
+            },
             printed: known.printed,
             lines: seen.lines.clone(),
             count: seen.count,
@@ -304,8 +307,13 @@ impl Context<'_> {
     /// The further lines of a report.
     fn details(&self, crash: &Crash, primary: Option<usize>, what: &str) -> Vec<ExplainedMessage> {
         let mut details: Vec<ExplainedMessage> = Vec::new();
+        let placed = matches!(crash.cause, Cause::EspError { file: Some(_), .. });
         for (index, message) in crash.messages.iter().enumerate() {
             let id = message.entry.as_str();
+            // Told with what happened.
+            if placed && id == "esp-error-check-place" {
+                continue;
+            }
             if Some(index) == primary || GENERIC.contains(&id) || TOLD_ELSEWHERE.contains(&id) {
                 continue;
             }
@@ -613,6 +621,40 @@ fn is_of_address(evidence: &Evidence) -> bool {
             | Evidence::Rom
             | Evidence::Unmapped
     )
+}
+
+/// Where a check in the program failed, and what it says, as far as the lines of the report tell.
+fn place(cause: &Cause) -> Option<String> {
+    let (function, file, line, told) = match cause {
+        Cause::RustPanic {
+            message,
+            file,
+            line,
+            ..
+        } => (&None, file, line, message),
+        Cause::Assert {
+            function,
+            file,
+            line,
+            expression,
+            ..
+        }
+        | Cause::EspError {
+            function,
+            file,
+            line,
+            expression,
+            ..
+        } => (function, file, line, expression),
+        _ => return None,
+    };
+    let (file, line) = (file.as_ref()?, (*line)?);
+    let told = told.as_ref().map(|told| format!(": {}", told.trim()));
+    let told = told.unwrap_or_else(|| ".".to_owned());
+    Some(match function {
+        Some(function) => format!("It was in {function} ({file}, line {line}){told}"),
+        None => format!("It was at {file}, line {line}{told}"),
+    })
 }
 
 fn core_of(cause: &Cause) -> Option<u8> {
