@@ -244,22 +244,22 @@ fn a_terminal_gives_its_keys_to_the_program_and_is_as_before_at_every_end() {
         let before = terminal.modes();
         let options: &[&str] = match ends {
             "the text" => &["--monitor-until", "Rebooting..."],
-            "an error" => &["--monitor-until", "never", "--monitor-for", "3"],
+            "an error" => &["--monitor-until", "never", "--monitor-for", "1"],
             _ => &["--monitor"],
         };
         let mut command = crash(&folder, "sim://esp32c3?real", options);
         let mut child = command.stdin(terminal.slave()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut question = Vec::new();
-        stdout.read_until(b'?', &mut question).unwrap();
-        let keys = terminal.modes();
-        assert!(
-            !keys.contains(LocalModes::ECHO | LocalModes::ICANON),
-            "{ends}"
-        );
-        assert!(keys.contains(LocalModes::ISIG), "{ends}: Ctrl-C");
-        terminal.press(b"b");
-        wait_for(&mut stdout, "MTVAL   : 0x00000024");
+        if ends != "an error" {
+            let mut question = Vec::new();
+            stdout.read_until(b'?', &mut question).unwrap();
+            let keys = terminal.modes();
+            let of_lines = LocalModes::ECHO | LocalModes::ICANON;
+            assert!(!keys.intersects(of_lines), "{ends}: {keys:?}");
+            assert!(keys.contains(LocalModes::ISIG), "{ends}: Ctrl-C");
+            terminal.press(b"b");
+            wait_for(&mut stdout, "MTVAL   : 0x00000024");
+        }
         for _ in 0..usize::from(ends == "Ctrl-C") + 2 * usize::from(ends == "two Ctrl-C") {
             interrupt(&child);
         }
