@@ -138,32 +138,28 @@ const THREE_FAILED: i32 = 103;
 /// Where things are.
 struct Setup {
     python: OsString,
-    root: PathBuf,
     guru: PathBuf,
     folder: PathBuf,
 }
 
 impl Setup {
-    fn new() -> Result<Self> {
+    fn new(part: Part) -> Result<Self> {
         let python = env::var_os("GURU_ESPTOOL")
             .filter(|python| !python.is_empty())
             .ok_or("GURU_ESPTOOL must name a Python that has esptool 5.6.0")?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--package", "guru"])
-            .current_dir(&root)
+            .current_dir(root())
             .status()?;
         if !built.success() {
             return Err("guru cannot be built".into());
         }
-        let target = env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-        let folder = target.join("bench");
+        let folder = part.folder();
         fs::create_dir_all(&folder)?;
         Ok(Self {
             python,
-            guru: fs::canonicalize(target.join("release/guru"))?,
+            guru: fs::canonicalize(target().join("release/guru"))?,
             folder: fs::canonicalize(folder)?,
-            root,
         })
     }
 
@@ -181,13 +177,23 @@ impl Setup {
         command
     }
 
-    fn stubs(&self) -> Result<Vec<stub::Row>> {
-        stub::measure(&stub::Programs {
+    fn stubs(&self, chip: &'static str) -> Result<Vec<stub::Row>> {
+        let programs = stub::Programs {
             guru: &self.guru,
             python: &self.python,
             folder: &self.folder,
-        })
+        };
+        stub::measure(chip, &programs)
     }
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// What is measured by itself.
@@ -195,8 +201,8 @@ impl Setup {
 pub enum Part {
     /// The ROM loaders, starting, and many boards.
     Rom,
-    /// Flasher stubs.
-    Stubs,
+    /// Flasher stubs on one chip.
+    Stubs(&'static str),
     /// Commands on files alone.
     Images,
     /// Decoding crashes.
@@ -217,67 +223,74 @@ struct Section {
 
 impl Part {
     /// As the page has them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Rom,
-        Self::Stubs,
+        Self::Stubs(stub::CHIPS[0]),
+        Self::Stubs(stub::CHIPS[1]),
+        Self::Stubs(stub::CHIPS[2]),
         Self::Images,
         Self::Explain,
         Self::Cpu,
     ];
 
     /// As the command line has it.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
         match self {
-            Self::Rom => "rom",
-            Self::Stubs => "stubs",
-            Self::Images => "images",
-            Self::Explain => "explain",
-            Self::Cpu => "cpu",
+            Self::Rom => "rom".to_owned(),
+            Self::Stubs(chip) => format!("stubs-{chip}"),
+            Self::Images => "images".to_owned(),
+            Self::Explain => "explain".to_owned(),
+            Self::Cpu => "cpu".to_owned(),
         }
+    }
+
+    /// Its own, so that several parts can be measured at the same time.
+    fn folder(self) -> PathBuf {
+        target().join("bench").join(self.name())
+    }
+
+    /// Where its section waits for the others.
+    fn file(self) -> PathBuf {
+        self.folder().join("section.json")
     }
 
     fn measure(self, setup: &Setup) -> Result<Section> {
         Ok(match self {
             Self::Rom => report::by_rom(&by_rom(setup)?),
-            Self::Stubs => stub_report::section(&setup.stubs()?),
+            Self::Stubs(chip) => stub_report::section(chip, &setup.stubs(chip)?),
             Self::Images => images::section(&images::measure(setup)?),
             Self::Explain => explain::measure(setup)?,
             Self::Cpu => cpu::section(cpu::measure(setup)?),
         })
     }
-
-    /// Where its section waits for the others.
-    fn file(self, setup: &Setup) -> PathBuf {
-        setup.folder.join(format!("{}.json", self.name()))
-    }
 }
 
-/// Measures some parts, prints what came of them, and writes the page as soon as all have been
-/// measured: now, or by an earlier run.
+/// Measures some parts, prints what came of them, and writes the page of all that have been measured: now,
+/// or by an earlier run.
 pub fn measure_parts(parts: &[Part]) -> Result<()> {
-    let setup = Setup::new()?;
     for part in parts {
-        let section = part.measure(&setup)?;
+        let section = part.measure(&Setup::new(*part)?)?;
         for (aim, found, met) in &section.aims {
             let met = if *met { "yes" } else { "no" };
             crate::report(&format!("{aim}: {found}: {met}"));
         }
         crate::report(&section.text);
-        fs::write(part.file(&setup), serde_json::to_vec(&section)?)?;
+        fs::write(part.file(), serde_json::to_vec(&section)?)?;
     }
+    write_page()
+}
+
+fn write_page() -> Result<()> {
     let mut sections = Vec::new();
+    let mut missing = Vec::new();
     for part in Part::ALL {
-        let Ok(section) = fs::read(part.file(&setup)) else {
-            let name = part.name();
-            crate::report(&format!("the page waits for `cargo xtask bench {name}`"));
-            return Ok(());
-        };
-        sections.push(serde_json::from_slice(&section)?);
+        match fs::read(part.file()) {
+            Ok(section) => sections.push(serde_json::from_slice(&section)?),
+            Err(_) => missing.push(part.name()),
+        }
     }
-    fs::write(
-        setup.root.join("docs/performance.md"),
-        report::page(&sections),
-    )?;
+    let page = report::page(&sections, &missing);
+    fs::write(root().join("docs/performance.md"), page)?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ usage: cargo xtask TASK
   dist [TRIPLE]        build an archive for a release, for this machine or another target
   dist --built PROGRAM pack a program that is built already, for this machine
   bench                measure beside esptool (GURU_ESPTOOL) and write docs/performance.md
-  bench PART           measure one part anew: rom, stubs, images, explain or cpu
+  bench PART           measure one part anew: rom, stubs-esp32c3, stubs-esp32, stubs-esp8266, images, explain or cpu
 ";
 
 /// What went wrong, for the person at the keyboard.

@@ -21,8 +21,8 @@ pub fn progress(job: &super::Job, ours: &Side, reference: &Side) {
     );
 }
 
-/// The page, of what all parts have measured.
-pub fn page(sections: &[Section]) -> String {
+/// The page, of what was measured. Parts that are missing are named.
+pub fn page(sections: &[Section], missing: &[String]) -> String {
     let mut page = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench` (with `GURU_ESPTOOL` set; CONTRIBUTING.md); do not edit.\n\n\
@@ -32,6 +32,13 @@ pub fn page(sections: &[Section]) -> String {
          included. Contents are written onto others that differ in every sector, and compress to a bit\n\
          more than half. Nothing here was measured on a board.\n\n",
     );
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let _ = writeln!(
+            page,
+            "Not measured yet: {missing} (`cargo xtask bench PART`).\n"
+        );
+    }
     let _ = writeln!(page, "## Aims\n\n| aim | measured | met |\n|---|---|---|");
     for (aim, found, met) in sections.iter().flat_map(|section| &section.aims) {
         let met = if *met { "yes" } else { "**no**" };

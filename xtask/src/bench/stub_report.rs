@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::stub::{BAUD, Kind, Row, Session};
+use super::stub::{BAUD, CHIPS, Kind, Row, Session};
 use super::{ADDRESS, Aim, MB, Section};
 use guru_plan::{FlashTimes, SECTOR, erases};
 
@@ -16,9 +16,9 @@ const ONE_SECTOR: u64 = 6 * 1024;
 /// Bytes of a flash page.
 const PAGE: usize = 256;
 
-/// The aims and the table.
-pub fn section(rows: &[Row]) -> Section {
-    let mut text = format!(
+/// What is above the table.
+fn head() -> String {
+    format!(
         "\n## With flasher stubs\n\n\
          Guru with its own stub, esptool with its own, and Guru with the ROM alone, on one virtual chip that \
          executes\nboth stubs, at {BAUD} baud. Bytes both ways, uploads included; round trips; and seconds by the chip's own \
@@ -27,7 +27,15 @@ pub fn section(rows: &[Row]) -> Section {
          resets take most of the time.\n\n\
          | chip | command | bytes | esptool | ROM | round trips | esptool | ROM | seconds | esptool | \
          ROM |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
-    );
+    )
+}
+
+/// The aims of one chip, and its rows of the table that the first chip begins.
+pub fn section(chip: &str, rows: &[Row]) -> Section {
+    let mut text = match chip == CHIPS[0] {
+        true => head(),
+        false => String::new(),
+    };
     for row in rows {
         let [ours, theirs, rom] =
             [Some(&row.ours), row.reference.as_ref(), row.rom.as_ref()].map(|session| {
@@ -53,13 +61,13 @@ pub fn section(rows: &[Row]) -> Section {
         text.push_str(" |\n");
     }
     Section {
-        aims: aims(rows),
+        aims: aims(chip, rows),
         text,
     }
 }
 
 /// What was aimed at with stubs, what was found, and whether that is enough.
-fn aims(rows: &[Row]) -> Vec<Aim> {
+fn aims(chip: &str, rows: &[Row]) -> Vec<Aim> {
     let of = |kind: Kind| rows.iter().filter(move |row| row.kind == kind);
     let most = |bytes: u64, aim: u64| (format!("at most {bytes}"), bytes < aim);
     let (fresh, fresh_met) = above(of(Kind::Fresh).map(|row| (row, row.line().max(flash_time()))));
@@ -89,12 +97,12 @@ fn aims(rows: &[Row]) -> Vec<Aim> {
     );
     vec![
         (
-            "stub: a fresh write within 5 % of max(line, flash)".to_owned(),
+            format!("stub on {chip}: a fresh write within 5 % of max(line, flash)"),
             fresh,
             fresh_met,
         ),
         (
-            "stub: never more bytes than esptool with its own, uploads counted".to_owned(),
+            format!("stub on {chip}: never more bytes than esptool with its own, uploads counted"),
             if more.is_empty() {
                 "never".to_owned()
             } else {
@@ -103,17 +111,17 @@ fn aims(rows: &[Row]) -> Vec<Aim> {
             more.is_empty(),
         ),
         (
-            "stub: an unchanged write under 2 KB after connecting".to_owned(),
+            format!("stub on {chip}: an unchanged write under 2 KB after connecting"),
             unchanged,
             unchanged_met,
         ),
         (
-            "stub: one sector changed under 6 KB and the upload".to_owned(),
+            format!("stub on {chip}: one sector changed under 6 KB and the upload"),
             sector,
             sector_met,
         ),
         (
-            "stub: a read within 5 % of the line".to_owned(),
+            format!("stub on {chip}: a read within 5 % of the line"),
             read,
             read_met,
         ),
