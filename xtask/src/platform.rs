@@ -16,8 +16,9 @@ const CALL: &[&str] = &[
     "crates/sim/src/server/pty.rs",
 ];
 
-/// Files that choose between those, and call nothing themselves.
+/// Files that choose between those, or between processors, and call nothing themselves.
 const CHOOSE: &[&str] = &[
+    "crates/image/src/sha256.rs",
     "crates/link/src/lib.rs",
     "crates/link/src/open.rs",
     "crates/link/src/ports.rs",
