@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::stub::{BAUD, CHIPS, Kind, Row, Session};
+use super::stub::{BAUD, Kind, Row, Session};
 use super::{ADDRESS, Aim, MB, Section};
 use guru_plan::{FlashTimes, SECTOR, erases};
 
@@ -16,8 +16,8 @@ const ONE_SECTOR: u64 = 6 * 1024;
 /// Bytes of a flash page.
 const PAGE: usize = 256;
 
-/// What is above the table.
-fn head() -> String {
+/// What is above the table, which all chips share.
+pub fn head() -> String {
     format!(
         "\n## With flasher stubs\n\n\
          Guru with its own stub, esptool with its own, and Guru with the ROM alone, on one virtual chip that \
@@ -30,12 +30,9 @@ fn head() -> String {
     )
 }
 
-/// The aims of one chip, and its rows of the table that the first chip begins.
+/// The aims of one chip, and its rows of the table.
 pub fn section(chip: &str, rows: &[Row]) -> Section {
-    let mut text = match chip == CHIPS[0] {
-        true => head(),
-        false => String::new(),
-    };
+    let mut text = String::new();
     for row in rows {
         let [ours, theirs, rom] =
             [Some(&row.ours), row.reference.as_ref(), row.rom.as_ref()].map(|session| {
