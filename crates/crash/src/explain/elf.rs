@@ -68,13 +68,10 @@ pub fn judge(
             program.prepare(addresses.get(..PREPARED).unwrap_or(&addresses));
         }
     });
-    let hex = |program: &Program| -> String {
-        let sha256 = program.sha256();
-        sha256.iter().map(|byte| format!("{byte:02x}")).collect()
-    };
     let mut read = Vec::new();
     for program in programs {
-        let sha256 = hex(&program);
+        let sha256 = program.sha256();
+        let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         let same = digests.iter().any(|digits| sha256.starts_with(digits));
         read.push((program, sha256, same));
     }
