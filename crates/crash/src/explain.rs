@@ -15,7 +15,7 @@ mod stack;
 
 pub use address::{AddressClass, MemoryMap, Pattern, Region};
 pub use crash::{Inputs, Sources, explain};
-pub use elf::{Force, Judged, judge};
+pub use elf::{Force, Judged, judge, prepare};
 pub use evidence::{Evidence, UnknownEvidence};
 pub use log::Log;
 pub use model::*;

@@ -1,12 +1,13 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use clap::Args;
 use guru_crash::Parser;
-use guru_crash::explain::{Force, Inputs, Log, Sdkconfig, explain, judge};
+use guru_crash::explain::{Force, Inputs, Log, Sdkconfig, explain, judge, prepare};
 use guru_crash::knowledge::Knowledge;
-use guru_symbols::SymbolsError;
+use guru_symbols::{Program, SymbolsError};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -66,32 +67,38 @@ impl Explain {
                 html.display()
             )));
         }
-        let knowledge = Knowledge::builtin();
         let chip = context.globals.chip.named();
         // Files first: what is wrong with them is not told after a log was pasted.
-        let mut elves = Vec::with_capacity(self.elf.len());
-        for path in &self.elf {
-            elves.push((path.display().to_string(), elf(path)?));
-        }
+        let programs = thread::scope(|scope| {
+            scope.spawn(Knowledge::builtin);
+            let programs = self.elf.iter().map(|path| program(path));
+            programs.collect::<Result<Vec<_>, _>>()
+        })?;
         let mut settings = self.sdkconfig.as_deref().map(sdkconfig).transpose()?;
         let mut settings_path = self.sdkconfig.clone();
 
+        let knowledge = Knowledge::builtin();
         let mut log = Log::new(chip);
-        let mut parser = Parser::new(knowledge, chip);
-        self.read(context, |bytes| {
-            for event in parser.push(bytes) {
+        // Digests and the debugging information take the longest: at the same time.
+        thread::scope(|scope| {
+            for program in &programs {
+                scope.spawn(|| program.sha256());
+            }
+            let mut parser = Parser::new(knowledge, chip);
+            self.read(context, |bytes| {
+                for event in parser.push(bytes) {
+                    log.add(event);
+                }
+            })?;
+            for event in parser.finish() {
                 log.add(event);
             }
+            prepare(&log, &programs);
+            Ok::<_, Error>(())
         })?;
-        for event in parser.finish() {
-            log.add(event);
-        }
 
         let force = if self.force { Force::Yes } else { Force::No };
-        let judged = judge(&log, elves, force).map_err(|error| match error {
-            SymbolsError::Elf(error) => Error::Elf(error),
-            SymbolsError::Read(error) => Error::Firmware(error.into()),
-        })?;
+        let judged = judge(&log, programs, force);
         let files = self.elf.iter().zip(&judged.verdict.files);
         let used: Vec<_> = files
             .filter(|(_, file)| file.used)
@@ -231,8 +238,8 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// The bytes of an ELF file.
-fn elf(path: &Path) -> Result<Vec<u8>, Error> {
+/// The program in an ELF file.
+fn program(path: &Path) -> Result<Program, Error> {
     /// The largest programs with debugging information have some ten megabytes.
     const MOST: u64 = 1 << 30;
     let read = |path: &Path| {
@@ -255,7 +262,10 @@ fn elf(path: &Path) -> Result<Vec<u8>, Error> {
             "'{file}' is no ELF file; --elf takes what the linker made, beside the .bin file"
         )));
     }
-    Ok(bytes)
+    Program::new(path.display().to_string(), bytes).map_err(|error| match error {
+        SymbolsError::Elf(error) => Error::Elf(error),
+        SymbolsError::Read(error) => Error::Firmware(error.into()),
+    })
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {

@@ -1,6 +1,6 @@
 //! Whether ELF files are those of the firmware that printed a log.
 
-use guru_symbols::{Machine, Program, Symbols, SymbolsError, rom};
+use guru_symbols::{Machine, Program, Symbols, rom};
 
 use super::address::Region;
 use super::crash::memory_map;
@@ -44,30 +44,22 @@ const MAX_ADDRESSES: usize = 256;
 /// Of these, for how many debugging information is read before it is clear whether the file is right.
 const PREPARED: usize = 8;
 
-/// Judges ELF files, given by name and contents, by what the log printed.
-///
-/// # Errors
-/// A file that is no ELF file of a program.
-pub fn judge(
-    log: &Log,
-    files: Vec<(String, Vec<u8>)>,
-    force: Force,
-) -> Result<Judged, SymbolsError> {
+/// Reads now, of the debugging information of ELF files, what this log will need. [`judge`] and
+/// [`super::explain()`] do it where it was not done.
+pub fn prepare(log: &Log, programs: &[Program]) {
+    let addresses = addresses(log);
+    for program in programs {
+        program.prepare(addresses.get(..PREPARED).unwrap_or(&addresses));
+    }
+}
+
+/// Judges ELF files by what the log printed.
+#[must_use]
+pub fn judge(log: &Log, programs: Vec<Program>, force: Force) -> Judged {
     let digests = log.printed_digests();
     let mut symbols = Symbols::new();
-    let programs = files
-        .into_iter()
-        .map(|(name, bytes)| Program::new(name, bytes));
-    let programs = programs.collect::<Result<Vec<_>, _>>()?;
     let machine = machine(log);
     let addresses = addresses(log);
-    // Digests and the debugging information take the longest: at the same time.
-    std::thread::scope(|scope| {
-        for program in &programs {
-            scope.spawn(|| program.sha256());
-            program.prepare(addresses.get(..PREPARED).unwrap_or(&addresses));
-        }
-    });
     let mut read = Vec::new();
     for program in programs {
         let sha256 = program.sha256();
@@ -143,7 +135,7 @@ pub fn judge(
         symbols.set_rom(by_name.or_else(|| rom::find(chip, &build.date)));
     }
     verdict.advice = advice(log, &verdict);
-    Ok(Judged { symbols, verdict })
+    Judged { symbols, verdict }
 }
 
 fn said(name: &str, fit: ElfFit, sha256: &str, printed: Option<&str>, machine: Machine) -> String {

@@ -12,6 +12,7 @@ use guru_chip::ResetCause;
 use guru_crash::explain::{ElfFit, Explanation, Force, Inputs, Log, explain, judge};
 use guru_crash::knowledge::Knowledge;
 use guru_crash::{Event, Parser};
+use guru_symbols::Program;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 type Test = fn(&Path) -> Result<(), Failed>;
@@ -82,7 +83,8 @@ fn explained(log: &str, elf: Vec<u8>, force: Force) -> Option<Explanation> {
     {
         seen.add(event);
     }
-    let judged = judge(&seen, vec![("app.elf".to_owned(), elf)], force).ok()?;
+    let program = Program::new("app.elf", elf).ok()?;
+    let judged = judge(&seen, vec![program], force);
     Some(explain(
         &seen,
         knowledge,

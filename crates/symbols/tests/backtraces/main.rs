@@ -57,6 +57,11 @@ fn main() {
         riscv::through_handlers,
     );
     add(
+        "riscv_stacks_that_are_damaged_give_no_invented_frames",
+        &["GURU_RISCV_GCC"],
+        riscv::damaged_stacks,
+    );
+    add(
         "riscv_core_dumps_are_as_espressif_prints_them",
         &["GURU_TESTDATA"],
         espressif::riscv,

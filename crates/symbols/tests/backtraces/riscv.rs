@@ -1,6 +1,6 @@
 //! Programs by GCC for RISC-V, stopped anywhere on our CPU model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use guru_sim::cpu::riscv::{Options, Riscv};
@@ -326,17 +326,22 @@ pub fn calls_and_gdb() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The same program without call frame and debugging information.
+fn without_information(elf: &Path) -> Result<PathBuf, Failed> {
+    let bare = elf.with_file_name("bare.elf");
+    tools::run(
+        Command::new(tools::beside("GURU_RISCV_GCC", "gcc", "objcopy")?)
+            .args(["-R", ".debug_frame", "-R", ".eh_frame", "--strip-debug"])
+            .args([elf, &bare]),
+    )?;
+    Ok(bare)
+}
+
 pub fn without_frame_information() -> Result<(), Failed> {
     for (number, way) in WAYS.iter().enumerate() {
         let name = format!("bare-{number}");
         let elf = build(&name, way, START, &program::source(number as u64 + 101))?;
-        let bare = elf.with_file_name("bare.elf");
-        tools::run(
-            Command::new(tools::beside("GURU_RISCV_GCC", "gcc", "objcopy")?)
-                .args(["-R", ".debug_frame", "-R", ".eh_frame", "--strip-debug"])
-                .args([&elf, &bare]),
-        )?;
-        let bytes = tools::read(&bare)?;
+        let bytes = tools::read(&without_information(&elf)?)?;
         let symbols = symbols(bytes.clone());
         for (place, mut stop) in Board::stops(&bytes, 33, &|_| true).into_iter().enumerate() {
             // The first function saves nothing.
@@ -474,5 +479,94 @@ pub fn through_handlers() -> Result<(), Failed> {
             assert_eq!(trace.frames[at].registers, before.registers, "{name}");
         }
     }
+    Ok(())
+}
+
+/// What happens to a stack.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    /// One word is anything.
+    Word,
+    /// One word is a copy of another one.
+    Copy,
+    /// Text runs over words upwards.
+    Text,
+    /// Zeros or a pattern do.
+    Fill,
+}
+
+impl Harm {
+    const ALL: [Self; 4] = [Self::Word, Self::Copy, Self::Text, Self::Fill];
+
+    fn harm(self, stack: &mut [u8], random: &mut Random) {
+        let words = stack.len() as u64 / 4;
+        let at = 4 * random.below(words) as usize;
+        let run = (4 * (1 + random.below(24)) as usize).min(stack.len() - at);
+        match self {
+            Self::Word => {
+                let word = random.below(1 << 32) as u32;
+                stack[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            Self::Copy => {
+                let from = 4 * random.below(words) as usize;
+                stack.copy_within(from..from + 4, at);
+            }
+            Self::Text => {
+                for byte in &mut stack[at..at + run] {
+                    *byte = b' ' + random.below(95) as u8;
+                }
+            }
+            Self::Fill => {
+                let byte = [0, 0xA5, 0xCE, 0xFF][random.below(4) as usize];
+                stack[at..at + run].fill(byte);
+            }
+        }
+    }
+}
+
+/// A damaged stack ends a trace: no frame is named that was not there.
+pub fn damaged_stacks() -> Result<(), Failed> {
+    const TIMES: u32 = 10;
+    let (mut copies, mut misled) = (0, Vec::new());
+    for (number, way) in WAYS.iter().enumerate() {
+        let name = format!("damaged-{number}");
+        let elf = build(&name, way, START, &program::source(number as u64 + 1))?;
+        let whole = tools::read(&elf)?;
+        let bare = tools::read(&without_information(&elf)?)?;
+        let stops = Board::stops(&whole, 77, &is_program(&symbols(whole.clone())));
+        let mut random = Random::new(number as u64);
+        for symbols in [symbols(whole), symbols(bare)] {
+            for stop in &stops {
+                for harm in Harm::ALL {
+                    for _ in 0..TIMES {
+                        let mut memory = Pieces(stop.memory.0.clone());
+                        harm.harm(&mut memory.0[0].1, &mut random);
+                        let trace = riscv::unwind(&symbols, &stop.registers, &memory);
+                        let ours = physical(&trace);
+                        let right = stop.chain.starts_with(&ours);
+                        if let Harm::Copy = harm {
+                            copies += 1;
+                            misled.extend((!right).then_some(ours));
+                            continue;
+                        }
+                        assert!(
+                            right,
+                            "{harm:?}, {}: {}\nours {}\ntrue {}",
+                            way.join(" "),
+                            trace.end,
+                            show(&ours, &symbols),
+                            show(&stop.chain, &symbols)
+                        );
+                    }
+                }
+            }
+        }
+    }
+    // A return address that calls of the same function left elsewhere cannot be told from its own.
+    assert!(
+        misled.len() * 500 < copies,
+        "{} of {copies}: {misled:x?}",
+        misled.len()
+    );
     Ok(())
 }
