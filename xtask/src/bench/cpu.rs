@@ -4,7 +4,7 @@ use std::fs;
 
 use guru_testkit::elf::{self, ElfWriter, RISCV};
 
-use super::process::usage;
+use super::process::usages;
 use super::{Section, Setup};
 use crate::Result;
 
@@ -26,7 +26,8 @@ pub fn measure(setup: &Setup) -> Result<Option<f64>> {
     fs::write(setup.folder.join("loop.elf"), program().bytes())?;
     let line = ["--port", "sim://esp32c3?fast", "load-ram", "loop.elf"];
     let until = ["--monitor-until", DONE, "--monitor-for", "60"];
-    let spent = usage(|| setup.ours(line.iter().chain(&until)), &setup.folder)?;
+    let ours = || setup.ours(line.iter().chain(&until));
+    let [spent] = usages([&ours], &setup.folder)?;
     let millions = f64::from(LOOP) * f64::from(TURNS) / 1e6;
     Ok(spent.cpu.map(|cpu| millions / cpu.as_secs_f64()))
 }

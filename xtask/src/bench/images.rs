@@ -12,7 +12,7 @@ use guru_image::Contents;
 use guru_testkit::code;
 use guru_testkit::elf::{self, ElfWriter, XTENSA};
 
-use super::process::{Usage, own, run, usage};
+use super::process::{Usage, own, run, usages};
 use super::report::mb;
 use super::{Aim, MB, Section, Setup};
 use crate::Result;
@@ -247,16 +247,17 @@ fn bootloader() -> ElfWriter {
 impl Task {
     fn measure(&self, setup: &Setup, sha256: Option<Duration>) -> Result<Row> {
         let folder = &setup.folder;
-        let ours = usage(
-            || self.command(Command::new(&setup.guru), "ours", folder),
-            folder,
-        )?;
-        let reference = match self.with {
+        let ours = || self.command(Command::new(&setup.guru), "ours", folder);
+        let theirs = || self.command(setup.reference([""; 0]), "theirs", folder);
+        let (ours, reference) = match self.with {
             With::Reference => {
-                let program = || setup.reference([""; 0]);
-                Some(usage(|| self.command(program(), "theirs", folder), folder)?)
+                let [ours, theirs] = usages([&ours, &theirs], folder)?;
+                (ours, Some(theirs))
             }
-            With::Nothing => None,
+            With::Nothing => {
+                let [ours] = usages([&ours], folder)?;
+                (ours, None)
+            }
         };
         if let Some(name) = self.made {
             if fs::read(folder.join("ours"))? != fs::read(folder.join("theirs"))? {
@@ -324,9 +325,9 @@ pub fn section(rows: &[Row]) -> Section {
     let mut text = format!(
         "\n## Images and tables\n\n\
          Of made-up programs for the {}: ELF files of 10 MB, of which one is debugging information to nine tenths, the\n\
-         images of these, and the one of 10 MB merged with a bootloader and a partition table. CPU time, user and system, the mean of many runs, which depends on\n\
-         this machine, and what of ours SHA-256 alone takes here ({}); most memory that was\n\
-         resident. Where both make a file, it is the same to the byte. A descriptor, as programs of ESP-IDF have it, takes in\n\
+         images of these, and the one of 10 MB merged with a bootloader and a partition table. CPU time, user and system,\n\
+         the mean of many runs in turns, which depends on this machine, and what of ours SHA-256 alone takes here\n\
+         ({}); most memory that was resident. Where both make a file, it is the same to the byte. A descriptor, as programs of ESP-IDF have it, takes in\n\
          the digest of the whole ELF file, which costs both the same where the processor has no instructions for it.\n\n\
          | command | largest file | CPU time | of it SHA-256 | esptool | times | memory | esptool |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|\n",

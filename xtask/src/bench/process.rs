@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -87,22 +86,34 @@ pub struct Usage {
     pub memory: Option<u64>,
 }
 
-/// Runs a command until the ticks by which the system counts are small beside what it took.
-pub fn usage(command: impl Fn() -> Command, folder: &Path) -> Result<Usage> {
-    const ENOUGH: Duration = Duration::from_secs(1);
-    const RUNS: RangeInclusive<u32> = 3..=100;
-    let begin = spent(By::Children);
-    let mut memory = None;
-    let mut runs = 0;
-    let spent = || Some(spent(By::Children)?.saturating_sub(begin?));
-    while runs < *RUNS.start() || runs < *RUNS.end() && spent().is_none_or(|spent| spent < ENOUGH) {
-        memory = memory.max(run(command(), folder)?.memory);
-        runs += 1;
+/// Runs commands in turns, each until the ticks by which the system counts are small beside what it took.
+/// A time at which the machine is slow is then one for all of them.
+pub fn usages<const N: usize>(
+    commands: [&dyn Fn() -> Command; N],
+    folder: &Path,
+) -> Result<[Usage; N]> {
+    const TURNS: u32 = 4;
+    const ENOUGH: Duration = Duration::from_millis(250);
+    const MOST_RUNS: u32 = 25;
+    let mut sums = [const { (0, Some(Duration::ZERO), None) }; N];
+    for _ in 0..TURNS {
+        for (command, (runs, cpu, memory)) in commands.iter().zip(&mut sums) {
+            let begin = spent(By::Children);
+            let since = || Some(spent(By::Children)?.saturating_sub(begin?));
+            for _ in 0..MOST_RUNS {
+                *memory = (*memory).max(run(command(), folder)?.memory);
+                *runs += 1;
+                if since().is_some_and(|since| since >= ENOUGH) {
+                    break;
+                }
+            }
+            *cpu = cpu.zip(since()).map(|(cpu, since)| cpu + since);
+        }
     }
-    Ok(Usage {
-        cpu: spent().map(|spent| spent / runs),
+    Ok(sums.map(|(runs, cpu, memory)| Usage {
+        cpu: cpu.map(|cpu| cpu / runs),
         memory,
-    })
+    }))
 }
 
 /// CPU time that work in this process takes.
