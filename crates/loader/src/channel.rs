@@ -27,6 +27,9 @@ const QUERY_ATTEMPTS: u32 = 6;
 /// How often SYNC is tried after a fault. The chip may still be at work on what it took last.
 const RESYNC_ATTEMPTS: u32 = 50;
 
+/// What comes later than this was not under way: the chip took something else for a SYNC.
+const MOST_LAG: Duration = Duration::from_secs(1);
+
 /// Bytes of a read from the link.
 const READ_CHUNK: usize = 4096;
 
@@ -100,6 +103,12 @@ pub(crate) struct Channel<L> {
     text: Vec<u8>,
     packets_seen: u32,
     faults: u32,
+    /// When nothing more seemed to be under way.
+    settled: Instant,
+    /// How long after that an answer to a SYNC from before came, at the latest.
+    lag: Duration,
+    /// Whether a command was given up whose answer may come still.
+    given_up: bool,
     /// How long answers may take.
     pub timeouts: Timeouts,
     /// What SYNC must be answered as: by another loader is as good as not at all.
@@ -118,6 +127,9 @@ impl<L: Link> Channel<L> {
             text: Vec::new(),
             packets_seen: 0,
             faults: 0,
+            settled: Instant::default(),
+            lag: Duration::ZERO,
+            given_up: false,
             timeouts,
             expected: Synced::Rom,
             allowed: None,
@@ -309,6 +321,15 @@ impl<L: Link> Channel<L> {
             };
             let late = response.opcode == Opcode::Sync as u8 && opcode != Opcode::Sync;
             if late && response.status(0) == Ok(Ok(())) {
+                let lag = self.now() - self.settled;
+                if lag <= MOST_LAG {
+                    self.lag = self.lag.max(lag);
+                }
+                // What follows may be the answer to the command that was given up, which says nothing
+                // of what it answers.
+                if self.given_up {
+                    return Err(Fault::Damaged);
+                }
                 continue;
             }
             let data_len = answered_len(&response, data_len);
@@ -369,6 +390,7 @@ impl<L: Link> Channel<L> {
                 break;
             }
         }
+        self.settled = self.now();
         Ok(())
     }
 
@@ -404,19 +426,22 @@ impl<L: Link> Channel<L> {
     /// Brings framing and answers back into step after a fault. `false`: the chip does not answer
     /// any more.
     pub async fn resync(&mut self) -> Result<bool, LinkError> {
+        self.given_up = true;
         for _ in 0..RESYNC_ATTEMPTS {
             self.discard_input().await?;
-            match self.sync().await {
+            let synced = self.sync().await;
+            // A SYNC that was given up too early may still be answered.
+            let quiet = self.quiet();
+            match synced {
                 // The chip was reset.
                 Ok(kind) if kind != self.expected => return Ok(false),
                 Ok(_) => {
-                    // A SYNC that was given up too early may still be answered.
-                    let quiet = self.quiet();
                     self.drain(quiet, quiet * 10).await?;
                     return Ok(true);
                 }
                 Err(Fault::Link(error)) => return Err(error),
-                Err(_) => {}
+                Err(Fault::Silence) => {}
+                Err(Fault::Damaged | Fault::Refused(_)) => self.drain(quiet, quiet * 10).await?,
             }
         }
         Ok(false)
@@ -526,9 +551,10 @@ impl<L: Link> Channel<L> {
         Ok(bytes)
     }
 
-    /// Silence after which nothing more is under way.
+    /// Silence after which nothing more is under way, as far as the line is known.
     pub fn quiet(&self) -> Duration {
-        Duration::from_millis(20) + self.link.info().capabilities.latency * 4
+        let usual = Duration::from_millis(20) + self.link.info().capabilities.latency * 4;
+        usual.max(self.lag * 2)
     }
 
     /// A command that does no harm when it is carried out twice: it is sent until a whole answer

@@ -26,7 +26,8 @@ use crate::wire::{Wire, byte_ns, garble, understands};
 const REPEAT: Duration = Duration::from_millis(100);
 /// A byte over the chip's own USB, in nanoseconds: about 800 KB/s, what full speed gives.
 const USB_BYTE_NS: u64 = 1250;
-/// Bytes to a host that does not read, at the most; what comes then is lost.
+/// Bytes to a host that does not read, or to a chip that does not listen, at the most; what comes then is
+/// lost.
 const MAX_UNREAD: usize = 1 << 20;
 const DELIMITER: u8 = 0xC0;
 /// Rate at which every host begins.
@@ -284,7 +285,7 @@ impl Device {
             UsbMode::Jtag | UsbMode::Otg => (0, USB_BYTE_NS),
         };
         let start = self.now + self.latency;
-        if !self.cut.tx {
+        if !self.cut.tx && self.to_chip.pending() <= MAX_UNREAD {
             self.to_chip.send(start, bytes.to_vec(), baud, byte);
         }
         self.check_disconnects();
@@ -326,9 +327,14 @@ impl Device {
         Instant(Duration::from_nanos(self.to_chip.free_at().max(self.now)))
     }
 
-    /// Bytes that were written and have not reached the chip.
+    /// Bytes that were written and have not reached the chip, which need not listen.
     pub fn unsent(&self) -> usize {
-        self.to_chip.pending()
+        self.to_chip.under_way(self.now)
+    }
+
+    /// Bytes that the chip has said and that have not reached the host.
+    pub fn unheard(&self) -> usize {
+        self.to_host.pending()
     }
 
     /// Whether a program runs that has been talking, or was talked to, a moment ago.

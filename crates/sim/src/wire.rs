@@ -81,6 +81,13 @@ impl Wire {
         self.pending
     }
 
+    /// Bytes that have not passed by `now`, if those before them have no pause.
+    pub fn under_way(&self, now: u64) -> usize {
+        let byte_ns = self.segments.back().map_or(1, |last| last.byte_ns.max(1));
+        let left = self.free_at.saturating_sub(now) / byte_ns;
+        usize::try_from(left).map_or(self.pending, |left| left.min(self.pending))
+    }
+
     /// When the next byte has arrived.
     pub fn next_byte(&self) -> Option<u64> {
         self.segments.front().map(|front| front.end_of(front.taken))
@@ -208,6 +215,16 @@ mod tests {
         assert_eq!(wire.next_byte(), Some(2 * byte));
         assert_eq!(wire.take(3 * byte, None).unwrap().bytes, b"bc");
         assert_eq!(wire.pending(), 0);
+    }
+
+    #[test]
+    fn what_has_passed_is_not_under_way_though_nobody_took_it() {
+        let mut wire = wire();
+        wire.send(0, b"abcdef".to_vec(), 115_200, 100);
+        assert_eq!(wire.under_way(0), 6);
+        assert_eq!(wire.under_way(250), 3);
+        assert_eq!(wire.under_way(600), 0);
+        assert_eq!(wire.pending(), 6);
     }
 
     #[test]

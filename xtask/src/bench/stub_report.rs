@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use guru_chip::by_id;
+use guru_plan::{FlashTimes, SECTOR, erases};
+use guru_wire::Opcode;
+
 use super::stub::{BAUD, Kind, Row, Session};
 use super::{ADDRESS, Aim, MB, Section};
-use guru_plan::{FlashTimes, SECTOR, erases};
 
 /// How far above its bound something may be.
 const AIM_ABOVE: f64 = 0.05;
@@ -73,16 +76,21 @@ fn aims(chip: &str, rows: &[Row]) -> Vec<Aim> {
             .chain(of(Kind::ReadWhole))
             .map(|row| (row, row.line())),
     );
-    let more: Vec<_> = rows
-        .iter()
-        .filter(|row| {
-            let theirs = row.reference.as_ref();
-            theirs.is_some_and(|theirs| row.ours.work.bytes() > theirs.work.bytes())
-        })
-        .map(|row| format!("{} on {}", row.kind.name(), row.chip))
-        .collect();
+    let more = of(Kind::Fresh).filter_map(|row| {
+        let theirs = row.reference.as_ref()?.work.bytes();
+        row.ours.work.bytes().checked_sub(theirs)
+    });
+    let more = more.filter(|more| *more > 0).max();
+    let digests =
+        by_id(chip).is_some_and(|chip| chip.rom.answers(Opcode::SpiFlashMd5 as u8, false));
     let (unchanged, unchanged_met) = most(
-        of(Kind::Unchanged).map(Row::bytes).max().unwrap_or(0),
+        of(Kind::Unchanged)
+            .map(|row| match digests {
+                true => row.bytes(),
+                false => row.bytes() - row.ours.work.upload,
+            })
+            .max()
+            .unwrap_or(0),
         UNCHANGED,
     );
     let (sector, sector_met) = most(
@@ -99,16 +107,20 @@ fn aims(chip: &str, rows: &[Row]) -> Vec<Aim> {
             fresh_met,
         ),
         (
-            format!("stub on {chip}: never more bytes than esptool with its own, uploads counted"),
-            if more.is_empty() {
-                "never".to_owned()
-            } else {
-                more.join(", ")
-            },
-            more.is_empty(),
+            format!(
+                "stub on {chip}: a fresh write in no more bytes than esptool's, uploads counted"
+            ),
+            more.map_or("no more".to_owned(), |more| format!("{more} more")),
+            more.is_none(),
         ),
         (
-            format!("stub on {chip}: an unchanged write under 2 KB after connecting"),
+            match digests {
+                true => format!("stub on {chip}: an unchanged write under 2 KB after connecting"),
+                false => format!(
+                    "stub on {chip}: an unchanged write under 2 KB after connecting and the upload (its ROM has no \
+                     digest)"
+                ),
+            },
             unchanged,
             unchanged_met,
         ),

@@ -214,6 +214,28 @@ fn a_slow_line_and_a_slow_flash_are_waited_for() {
     }
 }
 
+/// Over a network or a bad hub answers stall. An answer does not say which register it is for, so that a
+/// late one must not be taken for the next.
+#[test]
+fn a_line_that_stalls_gives_no_wrong_registers() {
+    let mut connected = 0;
+    for chip in ["esp32", "esp8266", "esp32c3"] {
+        let right = connect(chip).device().mac.clone();
+        for fault in ["1/20:150ms", "1/30:170ms", "1/60:250ms", "1/40:400ms"] {
+            for seed in 1..12 {
+                let address = format!("{chip}?fault=delay:rx:{fault},seed={seed}");
+                let options = ConnectOptions::default();
+                // It may well fail, and says so.
+                if let Ok(session) = try_connect(&address, options, &mut Events::default()) {
+                    assert_eq!(session.device().mac, right, "{address}");
+                    connected += 1;
+                }
+            }
+        }
+    }
+    assert!(connected > 80, "{connected}");
+}
+
 /// A client that went away in the middle of a long erase must not leave the next one without a flash.
 #[test]
 fn after_a_reset_in_mid_erase_the_flash_answers_again() {

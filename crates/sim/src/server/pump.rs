@@ -18,6 +18,9 @@ const MAX_GATHERED: usize = 64 * 1024;
 /// How long a client that was sent the end of a packet may think before time goes on without it,
 /// where its own time is not counted.
 const THINKING: Duration = Duration::from_millis(200);
+/// The same while the chip's next words are on their way already, as the other answers to a SYNC are:
+/// they do not depend on what the client says.
+const GLANCE: Duration = Duration::from_millis(10);
 /// How long, in real time, a client whose own time is not counted says nothing before it counts as
 /// waiting for a program that goes on by itself: for the digest of a whole flash, say.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -155,7 +158,9 @@ impl Pump {
             self.last = output.last().copied();
             port.write(&output).ok()?;
         }
-        Some(if is_answered {
+        Some(if is_answered && self.device.unheard() > 0 {
+            GLANCE
+        } else if is_answered {
             THINKING
         } else if has_more {
             Duration::ZERO
