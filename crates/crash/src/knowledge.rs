@@ -1,12 +1,14 @@
 //! What is known about the messages of a chip that dies or does not start: data in `knowledge/`, read and
 //! checked once, and the search for the entry that a line belongs to.
 
+mod compiled;
 mod entry;
 mod error;
 mod esp_err;
 mod family;
 mod load;
 mod matcher;
+mod needles;
 mod search;
 mod template;
 

@@ -141,7 +141,7 @@ pub struct DetailRule {
 }
 
 /// What is known about a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its name.
     pub id: EntryId,

@@ -1,14 +1,14 @@
 //! Reads and checks the data.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::compiled::{Compiled, Needle, Patterns, Source};
 use super::entry::{Cause, DetailRule, Entry, EntryId, Place, Severity};
 use super::error::KnowledgeError;
 use super::family::Family;
-use super::matcher::Builder;
-use super::search::Knowledge;
+use super::needles::Pattern;
 use super::template::places;
 
 /// A file of entries.
@@ -62,10 +62,10 @@ struct RawEntry {
 }
 
 /// Reads files, in the order in which their entries are asked.
-pub(super) fn files(files: &[File<'_>]) -> Result<Knowledge, KnowledgeError> {
+pub(super) fn files(files: &[File<'_>]) -> Result<Compiled, KnowledgeError> {
     let mut entries = Vec::new();
-    let mut by_id = HashMap::new();
-    let mut builders: Vec<Builder> = Place::ALL.iter().map(|_| Builder::default()).collect();
+    let mut ids = BTreeSet::new();
+    let mut patterns: Vec<Patterns> = Place::ALL.iter().map(|_| Patterns::default()).collect();
     for file in files {
         let raw: RawFile = toml::from_str(file.text).map_err(|error| KnowledgeError::Syntax {
             file: file.name.to_owned(),
@@ -76,30 +76,19 @@ pub(super) fn files(files: &[File<'_>]) -> Result<Knowledge, KnowledgeError> {
                 file: file.name,
                 entry: raw.id.clone(),
             };
-            let index = entries.len();
-            let groups = match builders.get_mut(raw.place as usize) {
-                Some(builder) => add_patterns(builder, index, &raw.patterns)
+            let groups = match patterns.get_mut(raw.place as usize) {
+                Some(of_place) => add_patterns(of_place, entries.len(), &raw.patterns)
                     .map_err(|problem| fault.in_field("patterns", problem))?,
                 None => BTreeSet::new(),
             };
             check(&raw, &groups).map_err(|(field, problem)| fault.in_field(field, problem))?;
-            let entry = entry(raw);
-            if by_id.insert(entry.id.clone(), index).is_some() {
+            if !ids.insert(raw.id.clone()) {
                 return Err(fault.in_field("id", "another entry has it".to_owned()));
             }
-            entries.push(entry);
+            entries.push(entry(raw));
         }
     }
-    let matchers = builders
-        .into_iter()
-        .map(|builder| {
-            builder.build().map_err(|message| KnowledgeError::Syntax {
-                file: "all files".to_owned(),
-                message,
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Knowledge::new(entries, by_id, matchers))
+    Ok(Compiled { entries, patterns })
 }
 
 /// Where an error is.
@@ -119,15 +108,25 @@ impl Fault<'_> {
     }
 }
 
-/// The names of all groups.
+/// Adds the patterns of an entry. The names of all groups.
 fn add_patterns(
-    builder: &mut Builder,
+    patterns: &mut Patterns,
     entry: usize,
-    patterns: &[String],
+    sources: &[String],
 ) -> Result<BTreeSet<String>, String> {
     let mut groups = BTreeSet::new();
-    for pattern in patterns {
-        groups.extend(builder.add(entry, pattern)?);
+    for (number, source) in sources.iter().enumerate() {
+        let pattern = Pattern::read(source)?;
+        let owner = patterns.sources.len();
+        let needles = pattern.needles.into_iter();
+        patterns
+            .needles
+            .extend(needles.map(|text| Needle { text, owner }));
+        patterns.sources.push(Source {
+            entry,
+            pattern: number,
+        });
+        groups.extend(pattern.groups);
     }
     Ok(groups)
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use guru_chip::Chip;
 use regex::bytes::{Captures, Regex};
 
+use super::compiled::Compiled;
 use super::entry::{Entry, EntryId, Fields, Found, Place};
 use super::error::KnowledgeError;
 use super::esp_err::error_name;
@@ -17,38 +18,8 @@ use super::template::fill;
 /// The key of codes that hold for every chip but the ESP8266.
 const ALL_CHIPS: &str = "all";
 
-/// Files of `knowledge/`, which become part of the program.
-macro_rules! files {
-    ($($name:literal),+ $(,)?) => {
-        [$(File::new($name, include_str!(concat!("../../knowledge/", $name)))),+]
-    };
-}
-
-/// The files of the knowledge base. The first entry that matches wins: what is special comes first.
-const FILES: &[File<'static>] = &files![
-    "exceptions.toml",
-    "cache.toml",
-    "protection.toml",
-    "software.toml",
-    "heap.toml",
-    "sanitizers.toml",
-    "watchdogs.toml",
-    "power.toml",
-    "panic.toml",
-    "coredump.toml",
-    "boot.toml",
-    "security.toml",
-    "startup.toml",
-    "tee.toml",
-    "esp8266.toml",
-    "rom.toml",
-    "resets.toml",
-    "boot-modes.toml",
-    "asserts.toml",
-    "errors.toml",
-    "rust.toml",
-    "esphome.toml",
-];
+/// What the build script has made of `knowledge/`.
+const BUILTIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/knowledge.json"));
 
 /// What is known about messages.
 #[derive(Debug)]
@@ -66,9 +37,11 @@ impl Knowledge {
     ///
     /// Never: a test reads the same data.
     pub fn builtin() -> &'static Self {
-        static BUILTIN: OnceLock<Knowledge> = OnceLock::new();
-        BUILTIN.get_or_init(|| {
-            load::files(FILES).unwrap_or_else(|error| unreachable!("the data was tested: {error}"))
+        static KNOWLEDGE: OnceLock<Knowledge> = OnceLock::new();
+        KNOWLEDGE.get_or_init(|| {
+            let compiled = serde_json::from_slice(BUILTIN).map_err(|error| error.to_string());
+            let knowledge = compiled.and_then(Self::new);
+            knowledge.unwrap_or_else(|error| unreachable!("the data was tested: {error}"))
         })
     }
 
@@ -78,19 +51,26 @@ impl Knowledge {
     ///
     /// [`KnowledgeError`] names the entry and the field.
     pub fn parse(text: &str) -> Result<Self, KnowledgeError> {
-        load::files(&[File::new("knowledge", text)])
+        let file = "knowledge";
+        let compiled = load::files(&[File::new(file, text)])?;
+        Self::new(compiled).map_err(|message| KnowledgeError::Syntax {
+            file: file.to_owned(),
+            message,
+        })
     }
 
-    pub(super) fn new(
-        entries: Vec<Entry>,
-        by_id: HashMap<EntryId, usize>,
-        matchers: Vec<Matcher>,
-    ) -> Self {
-        Self {
+    fn new(compiled: Compiled) -> Result<Self, String> {
+        let Compiled { entries, patterns } = compiled;
+        let matchers = patterns
+            .iter()
+            .map(|of_place| Matcher::new(of_place, &entries));
+        let matchers = matchers.collect::<Result<_, _>>()?;
+        let ids = entries.iter().map(|entry| entry.id.clone());
+        Ok(Self {
+            by_id: ids.zip(0..).collect(),
             entries,
-            by_id,
             matchers,
-        }
+        })
     }
 
     /// All entries, in the order of the data.
