@@ -36,7 +36,7 @@ mod version;
 mod write_flash;
 mod write_mem;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -67,14 +67,59 @@ pub use nand::NEEDS_STUB;
     arg_required_else_help = true,
     term_width = 100
 )]
-pub struct Cli {
+pub struct Frame {
     /// Options that every command takes.
     #[command(flatten)]
     pub globals: Globals,
+}
+
+/// A command line.
+#[derive(Debug)]
+pub struct Cli {
+    /// Options that every command takes.
+    pub globals: Globals,
     /// What to do.
-    #[command(subcommand)]
     pub command: Command,
 }
+
+impl Cli {
+    /// What reads the command line of a command. It knows that one alone if there is one with this name:
+    /// clap gives each that it knows a copy of every option of [`Globals`], which is most of what a start
+    /// takes.
+    pub fn reader(name: Option<&str>) -> clap::Command {
+        let commands = Command::augment_subcommands(clap::Command::new(""));
+        match name.and_then(|name| commands.find_subcommand(name)) {
+            Some(command) => Frame::command().subcommand(command.clone()),
+            None => Self::command(),
+        }
+    }
+}
+
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        Command::augment_subcommands(Frame::command()).subcommand_required(true)
+    }
+
+    fn command_for_update() -> clap::Command {
+        Self::command()
+    }
+}
+
+impl FromArgMatches for Cli {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            globals: Globals::from_arg_matches(matches)?,
+            command: Command::from_arg_matches(matches)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Parser for Cli {}
 
 /// What to do.
 #[derive(Debug, Subcommand)]

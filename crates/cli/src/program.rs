@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::at_files;
-use crate::cmd::{Cli, Command};
+use crate::cmd::{Cli, Command, Frame};
 use crate::compat;
 use crate::config::setting::with_defaults;
 use crate::config::{self, Source};
@@ -31,10 +31,11 @@ pub fn run(words: Vec<OsString>) -> u8 {
         Err((file, source)) => return fail(&Error::Arguments { file, source }, &words),
     };
     let mut loaded = config::load(Mode::Guru);
-    let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
+    let words = behind_the_command(&Frame::command(), words);
+    let name = words.get(1).and_then(|word| word.to_str());
+    let program = with_defaults(Cli::reader(name), &loaded.origins, |setting| {
         loaded.has_bad_variable(setting)
     });
-    let words = behind_the_command(&program, words);
     let parsed = program.try_get_matches_from(&words).and_then(|matches| {
         let cli = Cli::from_arg_matches(&matches)?;
         Ok((matches, cli))

@@ -111,11 +111,15 @@ fn start(
     parsed: &Parsed,
     mut loaded: Loaded,
 ) -> u8 {
-    let program = with_defaults(Cli::command(), &loaded.origins, |setting| {
-        // They are options by now.
-        setting.is_of_predecessor()
-    });
     let words = translate(group, command, parsed);
+    let program = with_defaults(
+        Cli::reader(Some(command.name)),
+        &loaded.origins,
+        |setting| {
+            // They are options by now.
+            setting.is_of_predecessor()
+        },
+    );
     let cli = program
         .try_get_matches_from(words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
