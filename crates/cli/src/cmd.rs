@@ -46,6 +46,7 @@ use crate::many::BoardsArgs;
 pub use merge_bin::{MergeFormat, PAD_SIZES};
 pub use nand::NEEDS_STUB;
 
+// The program without its commands; the comment is its help.
 /// Flashes and inspects Espressif chips.
 ///
 /// A chip is reached through a serial port, over a network (rfc2217://, socket://), or is a
