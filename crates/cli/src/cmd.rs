@@ -36,7 +36,7 @@ mod version;
 mod write_flash;
 mod write_mem;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -98,7 +98,9 @@ impl Cli {
 
 impl CommandFactory for Cli {
     fn command() -> clap::Command {
-        Command::augment_subcommands(Frame::command()).subcommand_required(true)
+        // What describes the program comes last: it stands for what describes the commands.
+        let commands = Command::augment_subcommands(clap::Command::new(""));
+        Frame::augment_args(commands.name("guru")).subcommand_required(true)
     }
 
     fn command_for_update() -> clap::Command {
@@ -276,6 +278,19 @@ mod tests {
     #[test]
     fn the_command_definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_program_is_described_whichever_command_is_meant() {
+        for program in [Cli::command(), Cli::reader(Some("flash-id"))] {
+            let about = program.get_about().map(ToString::to_string);
+            assert_eq!(
+                about.as_deref(),
+                Some("Flashes and inspects Espressif chips.")
+            );
+            assert_eq!(program.get_name(), "guru");
+        }
+        assert_eq!(Cli::reader(Some("flash-id")).get_subcommands().count(), 1);
     }
 
     #[test]
