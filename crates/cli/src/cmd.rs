@@ -88,19 +88,18 @@ impl Cli {
     /// clap gives each that it knows a copy of every option of [`Globals`], which is most of what a start
     /// takes.
     pub fn reader(name: Option<&str>) -> clap::Command {
-        let commands = Command::augment_subcommands(clap::Command::new(""));
+        let commands = Command::augment_subcommands(clap::Command::new("guru"));
         match name.and_then(|name| commands.find_subcommand(name)) {
             Some(command) => Frame::command().subcommand(command.clone()),
-            None => Self::command(),
+            // What describes the program comes last: it stands for what describes the commands.
+            None => Frame::augment_args(commands).subcommand_required(true),
         }
     }
 }
 
 impl CommandFactory for Cli {
     fn command() -> clap::Command {
-        // What describes the program comes last: it stands for what describes the commands.
-        let commands = Command::augment_subcommands(clap::Command::new(""));
-        Frame::augment_args(commands.name("guru")).subcommand_required(true)
+        Self::reader(None)
     }
 
     fn command_for_update() -> clap::Command {
