@@ -141,17 +141,25 @@ impl Row {
         self.ours.work.bytes() - connect.out - connect.back
     }
 
+    /// The same without the stub.
+    pub fn bytes_beside_upload(&self) -> u64 {
+        self.bytes() - self.ours.work.upload
+    }
+
     /// What the line alone needs for these, each at the rate at which it passes: where the ROM cannot
     /// change it, the upload goes at the first one.
     pub fn line(&self) -> Duration {
-        let changes =
-            |chip: &guru_chip::Chip| chip.rom.answers(Opcode::ChangeBaudrate as u8, false);
-        let slow = match by_id(self.chip).is_some_and(changes) {
+        let slow = match rom_answers(self.chip, Opcode::ChangeBaudrate) {
             true => 0,
             false => self.ours.work.upload,
         };
         line_time(slow, FIRST_BAUD) + line_time(self.bytes() - slow, BAUD)
     }
+}
+
+/// Whether a chip's ROM knows a command.
+pub fn rom_answers(chip: &str, opcode: Opcode) -> bool {
+    by_id(chip).is_some_and(|chip| chip.rom.answers(opcode as u8, false))
 }
 
 /// What is run, and where.

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use guru_chip::by_id;
 use guru_plan::{FlashTimes, SECTOR, erases};
 use guru_wire::Opcode;
 
-use super::stub::{BAUD, Kind, Row, Session};
+use super::stub::{BAUD, Kind, Row, Session, rom_answers};
 use super::{ADDRESS, Aim, MB, Section};
 
 /// How far above its bound something may be.
@@ -81,21 +80,22 @@ fn aims(chip: &str, rows: &[Row]) -> Vec<Aim> {
         row.ours.work.bytes().checked_sub(theirs)
     });
     let more = more.filter(|more| *more > 0).max();
-    let digests =
-        by_id(chip).is_some_and(|chip| chip.rom.answers(Opcode::SpiFlashMd5 as u8, false));
+    // Else a stub has to tell, which is uploaded for it.
+    let (unchanged_bytes, upload): (fn(&Row) -> u64, _) =
+        match rom_answers(chip, Opcode::SpiFlashMd5) {
+            true => (Row::bytes, ""),
+            false => (
+                Row::bytes_beside_upload,
+                " and the upload (its ROM has no digest)",
+            ),
+        };
     let (unchanged, unchanged_met) = most(
-        of(Kind::Unchanged)
-            .map(|row| match digests {
-                true => row.bytes(),
-                false => row.bytes() - row.ours.work.upload,
-            })
-            .max()
-            .unwrap_or(0),
+        of(Kind::Unchanged).map(unchanged_bytes).max().unwrap_or(0),
         UNCHANGED,
     );
     let (sector, sector_met) = most(
         of(Kind::OneSector)
-            .map(|row| row.bytes() - row.ours.work.upload)
+            .map(Row::bytes_beside_upload)
             .max()
             .unwrap_or(0),
         ONE_SECTOR,
@@ -114,13 +114,7 @@ fn aims(chip: &str, rows: &[Row]) -> Vec<Aim> {
             more.is_none(),
         ),
         (
-            match digests {
-                true => format!("stub on {chip}: an unchanged write under 2 KB after connecting"),
-                false => format!(
-                    "stub on {chip}: an unchanged write under 2 KB after connecting and the upload (its ROM has no \
-                     digest)"
-                ),
-            },
+            format!("stub on {chip}: an unchanged write under 2 KB after connecting{upload}"),
             unchanged,
             unchanged_met,
         ),
